@@ -1,0 +1,1 @@
+"""What was read from one host: immutable records, no I/O and no judgement."""

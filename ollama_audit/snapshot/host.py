@@ -1,0 +1,61 @@
+"""The root of a snapshot: one host, read once."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from ollama_audit.observed import Observed
+from ollama_audit.snapshot.files import FileFact
+from ollama_audit.snapshot.network import NetworkNamespace
+from ollama_audit.snapshot.platform import Platform, Privileges
+from ollama_audit.snapshot.process import OllamaServer, Process, Setting
+from ollama_audit.snapshot.service import SystemdUnit
+
+SCHEMA = "ollama-audit/snapshot/1"
+
+
+class Installation(msgspec.Struct, frozen=True, kw_only=True):
+    """Signs that Ollama is installed, running or not."""
+
+    path: str
+    kind: str
+    """`binary`, `unit`, `snap`, `homebrew`, `models`."""
+
+
+class HostSnapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that was read from one host, with what could not be read and why."""
+
+    schema: str = SCHEMA
+    tool_version: str
+    started_at: datetime
+    """Aware, UTC, on the host's own clock."""
+    platform: Platform
+    privileges: Privileges
+    servers: Observed[tuple[OllamaServer, ...]]
+    """Every Ollama server process, by ascending pid; `Unknown` when processes cannot be listed."""
+    unseen_processes: Observed[int]
+    """How many processes hid their executable from us: an Ollama server may be among them."""
+    installations: tuple[Installation, ...] = ()
+    namespaces: Observed[tuple[NetworkNamespace, ...]]
+    """The host's network namespace first, then by inode those that hold a process that matters."""
+    processes: tuple[Process, ...] = ()
+    """Owners of listening sockets in those namespaces, and forwarders, by ascending pid."""
+    units: Observed[tuple[SystemdUnit, ...]]
+    """Units that run, ran or would run Ollama, the system's first."""
+    environment_sources: tuple[Setting, ...] = ()
+    """Ollama variables set outside units: /etc/environment, profiles, snap; with path and line."""
+    environment_gaps: tuple[str, ...] = ()
+    """Such files that exist and could not be read."""
+    files: tuple[FileFact, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.schema != SCHEMA:
+            raise ValueError(f"schema is {self.schema!r}, this program reads {SCHEMA!r}")
+        if self.started_at.tzinfo is None:
+            raise ValueError("started_at has no time zone")
+
+    def process(self, pid: int) -> Process | None:
+        """The process with this id, if the snapshot holds it."""
+        return next((process for process in self.processes if process.pid == pid), None)

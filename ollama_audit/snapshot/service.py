@@ -1,0 +1,60 @@
+"""Services as their manager sees them, and the files that define them."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ollama_audit.observed import Observed
+from ollama_audit.snapshot.process import Setting
+
+
+class EnvironmentFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file named by EnvironmentFile= (systemd.exec(5))."""
+
+    path: str
+    optional: bool
+    """The path had a leading `-`: it may be missing."""
+    settings: Observed[tuple[Setting, ...]]
+    """Redacted; as systemd's parser reads the file."""
+
+
+class UnitFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A unit file or drop-in on disk."""
+
+    path: str
+    settings: Observed[tuple[Setting, ...]]
+    """The Environment= assignments with their lines, redacted; in file order."""
+    directives: Observed[tuple[Setting, ...]]
+    """Other assignments of [Service] that matter (User, Group, ExecStart, ...) with their lines."""
+
+
+class SystemdUnit(msgspec.Struct, frozen=True, kw_only=True):
+    """A unit as `systemctl show` prints it, and its files in effective order."""
+
+    name: str
+    owner: str = ""
+    """The user whose service manager it is; empty for the system's."""
+    load_state: str
+    active_state: str
+    unit_file_state: str = ""
+    """`enabled`, `disabled`, `static`, ...; empty when unknown to systemd."""
+    main_pid: int = 0
+    user: str = ""
+    """User=; empty means root for a system unit."""
+    group: str = ""
+    dynamic_user: bool = False
+    files: tuple[UnitFile, ...] = ()
+    """The fragment first, then the drop-ins in the order in which systemd applies them."""
+    environment: tuple[Setting, ...] = ()
+    """Environment= as systemd has it loaded, redacted; without the EnvironmentFile= settings."""
+    environment_files: tuple[EnvironmentFile, ...] = ()
+    """In order; later files and these override `environment`."""
+    need_daemon_reload: bool = False
+    """Files changed on disk since systemd loaded them."""
+    executable: str = ""
+    """The binary of ExecStart=."""
+    properties: dict[str, str] = {}
+    """Sandboxing and resource properties by name, values verbatim from `systemctl show`."""
+    ip_address_allow: tuple[str, ...] = ()
+    """IPAddressAllow= (systemd.resource-control(5)), CIDRs."""
+    ip_address_deny: tuple[str, ...] = ()
