@@ -1,0 +1,166 @@
+"""Endpoints and who reaches them: the records that rules judge and reports print."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from ollama_audit.snapshot.network import Family
+
+
+class Zone(StrEnum):
+    """Where a client is, as seen from the host."""
+
+    HOST = "host"
+    CONTAINER = "container"
+    LAN = "lan"
+    VPN = "vpn"
+    INTERNET = "internet"
+
+
+class Extent(StrEnum):
+    """How much of a zone gets through."""
+
+    ALL = "all"
+    SOME = "some"
+    NONE = "none"
+    UNKNOWN = "unknown"
+    """At least one address may get through, and none surely does."""
+    ABSENT = "absent"
+    """The host has no way to that zone in that family."""
+
+
+class Login(StrEnum):
+    """Whether a request without credentials is answered."""
+
+    NONE = "none"
+    REQUIRED = "required"
+    """All of the API is behind a login."""
+    UNKNOWN = "unknown"
+
+
+class Encryption(StrEnum):
+    """Whether the connection is encrypted on the client's side."""
+
+    PLAIN = "plain"
+    TLS = "tls"
+    UNKNOWN = "unknown"
+
+
+class ZoneReach(msgspec.Struct, frozen=True, kw_only=True):
+    """Who of one zone opens a TCP connection to an endpoint in one family."""
+
+    zone: Zone
+    family: Family
+    extent: Extent
+    networks: tuple[str, ...] = ()
+    """CIDRs that surely get through: the zone for `all`, part of it for `some`; smallest cover."""
+    uncertain: tuple[str, ...] = ()
+    """CIDRs for which it is not known."""
+    interfaces: tuple[str, ...] = ()
+    """Through which interfaces, by name."""
+    destinations: tuple[str, ...] = ()
+    """Addresses of the host at which clients of this zone reach the endpoint."""
+    because: tuple[str, ...] = ()
+    """The deciding rules or facts, as the tool that owns them prints them."""
+    cure: str = ""
+    """What would settle the unknown part."""
+
+    @property
+    def open(self) -> bool:
+        """Whether at least one client surely gets through."""
+        return self.extent in (Extent.ALL, Extent.SOME)
+
+    @property
+    def uncertain_only(self) -> bool:
+        """Whether it is not known that anybody gets through, nor that nobody does."""
+        return self.extent is Extent.UNKNOWN
+
+
+class Hop(msgspec.Struct, frozen=True, kw_only=True):
+    """One step on the way from an endpoint to an Ollama server."""
+
+    kind: str
+    """`socket`, `dnat`, `docker-proxy`, `reverse-proxy`, `relay`, `tunnel`, `application`."""
+    name: str
+    """For people: `nginx`, `container web`, `DNAT to 172.17.0.2:11434`."""
+    pid: int = 0
+    detail: str = ""
+    """File and line or rule that makes the hop."""
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """Where something answers that leads to Ollama: address and port, or a tunnel's name."""
+
+    id: str
+    """Stable name within a host: address and port, with the namespace when it is not the host's."""
+    address: str
+    """The bind or published address; `0.0.0.0` or `::` for every address; empty for a tunnel."""
+    port: int
+    families: tuple[Family, ...]
+    """Families of the clients it serves."""
+    namespace: int = 0
+    """Inode of the network namespace that the endpoint is in."""
+    name: str = ""
+    """A tunnel's public name, where one is known."""
+    server: int = 0
+    """The pid of the Ollama server it leads to; 0 when that is not known."""
+    hops: tuple[Hop, ...]
+    """From the endpoint to the server; one `socket` hop for the server's own listener."""
+    login: Login
+    login_because: tuple[str, ...] = ()
+    open_paths: tuple[str, ...] = ()
+    """API paths answered without a login where only part of the API asks for one."""
+    tls: Encryption
+    reach: tuple[ZoneReach, ...]
+    """By zone and family, in the order of their enums; a pair that is missing is `absent`."""
+    certain: bool = True
+    """Whether it surely leads to Ollama; False for, say, a tunnel that only its provider knows."""
+
+    @property
+    def loopback_only(self) -> bool:
+        """Whether nobody outside the host surely or possibly gets to it."""
+        return all(
+            part.zone is Zone.HOST or part.extent in (Extent.NONE, Extent.ABSENT)
+            for part in self.reach
+        )
+
+    def toward(self, zone: Zone) -> tuple[ZoneReach, ...]:
+        """What is known of one zone, one entry a family."""
+        return tuple(part for part in self.reach if part.zone is zone)
+
+
+class Gap(msgspec.Struct, frozen=True, kw_only=True):
+    """A way in that may exist and could not be looked at."""
+
+    subject: str
+    reason: str
+    cure: str = ""
+
+
+class Exposure(msgspec.Struct, frozen=True, kw_only=True):
+    """Every endpoint of a host, and where it was not possible to look."""
+
+    endpoints: tuple[Endpoint, ...]
+    gaps: tuple[Gap, ...] = ()
+    beyond_host: tuple[str, ...] = ()
+    """What decides beside this host and cannot be seen from it, such as a router's forwarding."""
+
+    def open_to(self, *zones: Zone) -> tuple[tuple[Endpoint, ZoneReach], ...]:
+        """The endpoints that somebody in these zones surely reaches, each with its entry."""
+        return tuple(
+            (endpoint, part)
+            for endpoint in self.endpoints
+            for part in endpoint.reach
+            if part.zone in zones and part.open
+        )
+
+    def maybe_open_to(self, *zones: Zone) -> tuple[tuple[Endpoint, ZoneReach], ...]:
+        """The endpoints of which it is not known whether somebody in these zones reaches them."""
+        return tuple(
+            (endpoint, part)
+            for endpoint in self.endpoints
+            for part in endpoint.reach
+            if part.zone in zones and (part.uncertain_only or part.uncertain)
+        )

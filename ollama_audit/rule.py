@@ -1,0 +1,202 @@
+"""The rule author's interface: all that a file under `rules/` may import.
+
+A rule is one file: its docstring is its manual page, its one decorated function is the check,
+and file, function and rule share a name. The check is a pure function of a `Host`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from ollama_audit.exposure.model import (
+    Encryption,
+    Endpoint,
+    Exposure,
+    Extent,
+    Gap,
+    Hop,
+    Login,
+    Zone,
+    ZoneReach,
+)
+from ollama_audit.observed import Known, Observed, Unknown, UnobservedError, known_or, need
+from ollama_audit.outcome import (
+    Evidence,
+    Outcome,
+    Severity,
+    Status,
+    failed,
+    manual_review,
+    not_applicable,
+    passed,
+    unknown,
+)
+from ollama_audit.snapshot.files import FileFact, FileKind, FileRole, Stat
+from ollama_audit.snapshot.host import HostSnapshot
+from ollama_audit.snapshot.network import Family, Listener, NetworkNamespace
+from ollama_audit.snapshot.platform import InitSystem
+from ollama_audit.snapshot.process import Model, OllamaServer, Process, Setting
+from ollama_audit.snapshot.service import EnvironmentFile, SystemdUnit, UnitFile
+
+__all__ = [
+    "Disruption",
+    "Encryption",
+    "Endpoint",
+    "EnvironmentFile",
+    "Evidence",
+    "Exposure",
+    "Extent",
+    "Family",
+    "FileFact",
+    "FileKind",
+    "FileRole",
+    "Gap",
+    "Hop",
+    "Host",
+    "HostSnapshot",
+    "InitSystem",
+    "Known",
+    "Listener",
+    "Login",
+    "Model",
+    "NetworkNamespace",
+    "Observed",
+    "OllamaServer",
+    "Outcome",
+    "Process",
+    "Remedy",
+    "Rule",
+    "Setting",
+    "Severity",
+    "Stat",
+    "Status",
+    "SystemdUnit",
+    "UnitFile",
+    "Unknown",
+    "UnobservedError",
+    "Zone",
+    "ZoneReach",
+    "failed",
+    "known_or",
+    "manual_review",
+    "need",
+    "not_applicable",
+    "passed",
+    "rule",
+    "unknown",
+]
+
+SECTIONS = ("What it checks", "Why it matters", "Fix by hand", "Limits", "References")
+"""The headings of a manual page, in order; a test demands them."""
+
+
+class Host(msgspec.Struct, frozen=True):
+    """What a rule judges: the host as read, and who reaches Ollama on it."""
+
+    snapshot: HostSnapshot
+    exposure: Exposure
+
+
+class Disruption(StrEnum):
+    """What applying a remedy interrupts."""
+
+    NONE = "none"
+    RELOAD = "reload"
+    RESTART = "restart"
+
+
+class Check(Protocol):
+    """The shape of a check: a pure function, named like its file."""
+
+    __name__: str
+    __module__: str
+
+    def __call__(self, host: Host, /) -> Outcome:
+        """Judge a host.
+
+        Raises:
+            UnobservedError: A fact was needed that nobody could read; the outcome is `unknown`.
+        """
+
+
+class Remedy(msgspec.Struct, frozen=True, kw_only=True):
+    """One way to mend a failure, on the hosts where `applies` holds.
+
+    Its script is `<rule>.<name>.sh.j2` beside the rule.
+    """
+
+    name: str
+    title: str
+    """What it does, in the imperative, for the plan: `bind to 127.0.0.1 in a drop-in`."""
+    applies: Callable[[Host], bool]
+    disruption: Disruption
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+    """A rule as the registry holds it."""
+
+    name: str
+    severity: Severity
+    check: Check
+    manual: str
+    path: Path
+    remedies: tuple[Remedy, ...] = ()
+    cause: str = ""
+
+    @property
+    def area(self) -> str:
+        """The folder of the rule: `exposure`, `service`, ..."""
+        return self.path.parent.name
+
+    @cached_property
+    def title(self) -> str:
+        """The first line of the manual, without its full stop: what is wrong with a bad host."""
+        return self.manual.partition("\n")[0].rstrip(".")
+
+    def section(self, heading: str) -> str:
+        """The text of one section of the manual; empty when it has none."""
+        _, found, rest = self.manual.partition(f"## {heading}\n")
+        return rest.partition("\n## ")[0].strip() if found else ""
+
+    @cached_property
+    def references(self) -> tuple[str, ...]:
+        """The items of the References section."""
+        lines = self.section("References").splitlines()
+        return tuple(line.removeprefix("- ") for line in lines if line.startswith("- "))
+
+    def template(self, remedy: Remedy) -> Path:
+        """Where the script of a remedy is."""
+        return self.path.with_name(f"{self.path.stem}.{remedy.name}.sh.j2")
+
+
+def rule(
+    *, severity: Severity, remedies: tuple[Remedy, ...] = (), cause: str = ""
+) -> Callable[[Check], Rule]:
+    """Turn a check function into the `Rule` that its module defines.
+
+    The name comes from the function and the manual from the module, so neither can drift.
+    `cause` names the rule whose failure explains a failure of this one, so that one cause is
+    charged once.
+    """
+
+    def define(check: Check) -> Rule:
+        module = sys.modules[check.__module__]
+        return Rule(
+            name=check.__name__.replace("_", "-"),
+            severity=severity,
+            check=check,
+            manual=inspect.cleandoc(module.__doc__ or ""),
+            path=Path(inspect.getfile(module)),
+            remedies=remedies,
+            cause=cause,
+        )
+
+    return define
