@@ -1,0 +1,203 @@
+"""Sets of IPv4 or IPv6 addresses, with exact algebra.
+
+A set is an inversion list: a strictly ascending list of boundaries `b`, where the members are
+`b[0] <= x < b[1]`, `b[2] <= x < b[3]`, and so on. Membership is one bisection; `&`, `-` and `|`
+cost O(k log n + output) with k the boundaries of the smaller operand, as whole runs are copied
+by slices. Two sets are equal if and only if their boundaries are.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+from typing import Final, Self
+
+BITS: Final = {4: 32, 6: 128}
+"""The length of an address, by IP version."""
+
+
+def _clip(small: list[int], large: list[int], *, outside: bool) -> list[int]:
+    """Boundaries of the part of `small` that lies inside (or outside) `large`."""
+    result: list[int] = []
+    flip = 1 if outside else 0
+    for index in range(0, len(small), 2):
+        start, end = small[index], small[index + 1]
+        first = bisect_right(large, start)
+        last = bisect_left(large, end, first)
+        if (first & 1) ^ flip:
+            result.append(start)
+        result.extend(large[first:last])
+        if (last & 1) ^ flip:
+            result.append(end)
+    return result
+
+
+class AddressSet:
+    """An immutable set of addresses of one IP version, held as integers."""
+
+    __slots__ = ("boundaries", "version")
+
+    boundaries: list[int]
+    """Strictly ascending, of even length, within 0..2**bits; never to be changed."""
+    version: int
+    """4 or 6."""
+
+    def __init__(self, boundaries: list[int], version: int) -> None:
+        """Take over canonical boundaries without a check; others use the named constructors."""
+        self.boundaries = boundaries
+        self.version = version
+
+    @classmethod
+    def everything(cls, version: int) -> Self:
+        """Every address."""
+        return cls([0, 1 << BITS[version]], version)
+
+    @classmethod
+    def nothing(cls, version: int) -> Self:
+        """No address."""
+        return cls([], version)
+
+    @classmethod
+    def single(cls, address: int, version: int) -> Self:
+        """One address."""
+        return cls([address, address + 1], version)
+
+    @classmethod
+    def span(cls, first: int, last: int, version: int) -> Self:
+        """From `first` to `last`, both included; nothing when `last` is smaller."""
+        return cls([first, last + 1] if first <= last else [], version)
+
+    @classmethod
+    def from_ranges(cls, ranges: Iterable[tuple[int, int]], version: int) -> Self:
+        """The union of (first, last) pairs, both included, in any order; they may overlap."""
+        boundaries: list[int] = []
+        start = end = -1
+        for first, last in sorted(ranges):
+            if first > end:
+                if start >= 0:
+                    boundaries += (start, end)
+                start, end = first, last + 1
+            elif last >= end:
+                end = last + 1
+        if start >= 0:
+            boundaries += (start, end)
+        return cls(boundaries, version)
+
+    @classmethod
+    def from_networks(
+        cls, networks: Iterable[str | IPv4Network | IPv6Network], version: int
+    ) -> Self:
+        """The union of networks in CIDR notation; host bits may be set.
+
+        Raises:
+            ValueError: Not a network, or one of the other IP version.
+        """
+        ranges = []
+        for given in networks:
+            network = ip_network(given, strict=False) if isinstance(given, str) else given
+            if network.version != version:
+                raise ValueError(f"{network} is not an IPv{version} network")
+            first = int(network.network_address)
+            ranges.append((first, first + network.num_addresses - 1))
+        return cls.from_ranges(ranges, version)
+
+    def __and__(self, other: Self) -> Self:
+        ours, theirs = self.boundaries, other.boundaries
+        if len(ours) > len(theirs):
+            ours, theirs = theirs, ours
+        return type(self)(_clip(ours, theirs, outside=False), self.version)
+
+    def __sub__(self, other: Self) -> Self:
+        ours, theirs = self.boundaries, other.boundaries
+        if not ours or not theirs:
+            return self
+        if len(ours) <= len(theirs):
+            return type(self)(_clip(ours, theirs, outside=True), self.version)
+        return type(self)(_clip((~other).boundaries, ours, outside=False), self.version)
+
+    def __or__(self, other: Self) -> Self:
+        if not self.boundaries:
+            return other
+        if not other.boundaries:
+            return self
+        return ~(~self & ~other)
+
+    def __invert__(self) -> Self:
+        boundaries, top = self.boundaries, 1 << BITS[self.version]
+        if not boundaries:
+            return type(self)([0, top], self.version)
+        result = boundaries[1:] if boundaries[0] == 0 else [0, *boundaries]
+        if result and result[-1] == top:
+            result.pop()
+        else:
+            result.append(top)
+        return type(self)(result, self.version)
+
+    def __contains__(self, address: object) -> bool:
+        value = int(address) if isinstance(address, IPv4Address | IPv6Address) else address
+        return isinstance(value, int) and bisect_right(self.boundaries, value) & 1 == 1
+
+    def __bool__(self) -> bool:
+        return bool(self.boundaries)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, AddressSet):
+            return NotImplemented
+        return self.version == other.version and self.boundaries == other.boundaries
+
+    def __hash__(self) -> int:
+        return hash((self.version, tuple(self.boundaries)))
+
+    def __le__(self, other: Self) -> bool:
+        """Whether every member is a member of `other`."""
+        return not self - other
+
+    def __repr__(self) -> str:
+        shown = list(map(str, self.networks(limit=8)))
+        more = ", ..." if self and self.networks(limit=9)[8:] else ""
+        return f"AddressSet({', '.join(shown)}{more}, version={self.version})"
+
+    @property
+    def size(self) -> int:
+        """How many addresses it holds."""
+        return sum(self.boundaries[1::2]) - sum(self.boundaries[0::2])
+
+    @property
+    def full(self) -> bool:
+        """Whether it holds every address."""
+        return len(self.boundaries) == 2 and self.size == 1 << BITS[self.version]
+
+    def witness(self) -> IPv4Address | IPv6Address:
+        """A member: one inside the first range rather than at its edge, where there is a choice.
+
+        Raises:
+            ValueError: The set is empty.
+        """
+        if not self.boundaries:
+            raise ValueError("an empty set has no witness")
+        start, end = self.boundaries[:2]
+        value = start + 1 if end - start > 2 else start
+        return IPv4Address(value) if self.version == 4 else IPv6Address(value)
+
+    def ranges(self) -> Iterator[tuple[int, int]]:
+        """The maximal ranges as (first, last), both included, ascending."""
+        pairs = iter(self.boundaries)
+        return ((start, end - 1) for start, end in zip(pairs, pairs, strict=True))
+
+    def networks(self, limit: int | None = None) -> tuple[IPv4Network | IPv6Network, ...]:
+        """The smallest cover by networks, ascending; at most `limit` of them."""
+        bits = BITS[self.version]
+        network = IPv4Network if self.version == 4 else IPv6Network
+        result: list[IPv4Network | IPv6Network] = []
+        for start, last in self.ranges():
+            first = start
+            while first <= last:
+                if limit is not None and len(result) >= limit:
+                    return tuple(result)
+                aligned = (first & -first).bit_length() - 1 if first else bits
+                fitting = (last - first + 1).bit_length() - 1
+                step = min(aligned, fitting)
+                result.append(network((first, bits - step)))
+                first += 1 << step
+        return tuple(result)
