@@ -155,6 +155,10 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     scope: int = 0
     tos: int = 0
     multipath: bool = False
+    only_from: str = ""
+    """CIDR of the sources it is for (`from` of an IPv6 route); empty for any."""
+    dead: bool = False
+    """RTNH_F_DEAD: not used, as its link is down."""
 
     def __post_init__(self) -> None:
         ip_network((self.destination, self.prefix_length), strict=False)
