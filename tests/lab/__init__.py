@@ -1,0 +1,1 @@
+"""The lab: real hosts, real firewalls, real packets. See README.md beside this file."""

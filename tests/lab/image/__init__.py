@@ -1,0 +1,1 @@
+"""The base image: a Debian tree with a real Ollama server, made once and cached."""

@@ -1,0 +1,105 @@
+"""Ask for Ollama from inside a network namespace: the truth of a scenario's cells.
+
+    nsenter --net=NAMESPACE python -I probe.py <QUESTIONS >ANSWERS
+
+Questions and answers are JSON lists of the same length and order. A question is
+`{"source": ADDRESS, "to": ADDRESS, "port": N, "tls": BOOL, "host": NAME, "login": [STATUS, ...]}`.
+Every request goes out from `source`, once with the Host header that a browser would send and, if
+that brings nothing, with `localhost`, which is what somebody sends who knows of Ollama's own check
+of that header. Standard library only: it runs under whatever Python the outer machine has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+import sys
+from typing import Any
+
+TIMEOUT = float(sys.argv[1]) if len(sys.argv) > 1 else 2.0
+PATHS = ("GET /api/version", "GET /api/tags", "POST /api/generate")
+BODY = b'{"model": "no-such-model"}'
+ANYWAY = asyncio.Semaphore(200)
+
+
+def insecure() -> ssl.SSLContext:
+    """A client that takes any certificate: reachability is asked, not identity."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+async def request(question: dict[str, Any], what: str, host: str) -> tuple[int, bytes]:
+    """One request: its status and body, or (0, reason) without an answer."""
+    method, path = what.split()
+    head = f"{method} {question.get('prefix', '')}{path} HTTP/1.1\r\nHost: {host}\r\n"
+    body = BODY if method == "POST" else b""
+    head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    opening = asyncio.open_connection(
+        question["to"],
+        question["port"],
+        local_addr=(question["source"], 0),
+        ssl=insecure() if question["tls"] else None,
+    )
+    try:
+        async with ANYWAY, asyncio.timeout(TIMEOUT):
+            reader, writer = await opening
+    except (OSError, TimeoutError) as error:
+        return 0, type(error).__name__.encode()
+    try:
+        async with asyncio.timeout(2 * TIMEOUT):
+            writer.write(head.encode() + b"Connection: close\r\n\r\n" + body)
+            answer = await reader.read(65536)
+            while more := await reader.read(65536):
+                answer += more
+    except (OSError, TimeoutError, ValueError) as error:
+        return 0, b"connected, then " + type(error).__name__.encode()
+    finally:
+        writer.close()
+    status = answer.split(None, 2)[1:2]
+    return (int(status[0]) if status and status[0].isdigit() else 0), answer
+
+
+def from_ollama(what: str, status: int, answer: bytes) -> bool:
+    """Whether this is what Ollama answers without asking who is there."""
+    if what == "GET /api/version":
+        return status == 200 and b'"version"' in answer
+    if what == "GET /api/tags":
+        return status == 200 and b'"models"' in answer
+    return status == 404 and b"no-such-model" in answer
+
+
+async def ask(question: dict[str, Any]) -> dict[str, str]:
+    """Whether this source reaches Ollama there: `open`, `login`, `other` or `nothing`."""
+    plain = f"[{question['to']}]" if ":" in question["to"] else question["to"]
+    hosts = [question["host"]] if question["host"] else [plain, "localhost"]
+    opened, locked, heard = [], [], []
+    for what in PATHS:
+        for host in hosts:
+            status, answer = await request(question, what, host)
+            if not status:
+                if not answer.startswith(b"connected"):
+                    return {"outcome": "nothing", "detail": answer.decode()}
+                continue
+            heard.append(f"{what.split()[1]} {status}")
+            if from_ollama(what, status, answer):
+                opened.append(what)
+                break
+            if status in question["login"]:
+                locked.append(what)
+                break
+    outcome = "open" if opened else "login" if len(locked) == len(PATHS) else "other"
+    return {"outcome": outcome, "detail": ", ".join(heard)}
+
+
+async def main() -> None:
+    """Answer all questions at once."""
+    questions = json.load(sys.stdin)
+    answers = await asyncio.gather(*(ask(question) for question in questions))
+    json.dump(answers, sys.stdout)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
