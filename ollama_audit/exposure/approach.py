@@ -1,0 +1,311 @@
+"""From a connection attempt to an Ollama server: through the filter, to a socket, along hops.
+
+The source stays symbolic: the answer of an approach is two sets of sources, those that surely
+get to an Ollama server and those that possibly do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from ipaddress import ip_address
+
+from ollama_audit.addresses import AddressSet
+from ollama_audit.exposure.forwarders import Onward, onward
+from ollama_audit.exposure.model import Encryption, Hop, Login
+from ollama_audit.exposure.sockets import admitted, candidates
+from ollama_audit.exposure.terrain import Terrain
+from ollama_audit.exposure.zones import version
+from ollama_audit.firewall.answer import LOCAL_CLIENT, End, Query, Reach
+from ollama_audit.observed import Unknown
+from ollama_audit.snapshot.network import Family, Listener, NetworkNamespace
+
+_MOST_HOPS = 16
+"""Deeper chains are not followed: they are configuration errors or loops."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """Some sources, and where their connections end."""
+
+    surely: AddressSet
+    """They surely get to `server`."""
+    possibly: AddressSet
+    """They may; includes `surely`."""
+    server: int = 0
+    """The pid of the Ollama server; 0 when it is not known which, or whether there is one."""
+    hops: tuple[Hop, ...] = ()
+    login: Login = Login.NONE
+    login_because: tuple[str, ...] = ()
+    open_paths: tuple[str, ...] = ()
+    tls: Encryption = Encryption.PLAIN
+    because: tuple[str, ...] = ()
+    """Why it is not sure, where it is not."""
+    cure: str = ""
+
+    def within(self, sources: AddressSet, doubt: tuple[str, ...] = ()) -> Arrival:
+        """The same for fewer sources; with a doubt, none of them surely."""
+        surely = AddressSet.nothing(sources.version) if doubt else self.surely & sources
+        return replace(
+            self,
+            surely=surely,
+            possibly=self.possibly & sources,
+            because=tuple(dict.fromkeys([*self.because, *doubt])),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Approach:
+    """Everything about one attempt: the filter's answer, and who arrives at an Ollama server."""
+
+    filter: Reach
+    arrivals: tuple[Arrival, ...]
+
+    @property
+    def surely(self) -> AddressSet:
+        """The sources that surely get to an Ollama server."""
+        return _union([arrival.surely for arrival in self.arrivals], self.filter)
+
+    @property
+    def possibly(self) -> AddressSet:
+        """The sources that may; includes `surely`."""
+        return _union([arrival.possibly for arrival in self.arrivals], self.filter)
+
+
+def _union(parts: list[AddressSet], reach: Reach) -> AddressSet:
+    total = AddressSet.nothing(version(reach.query.family))
+    for part in parts:
+        total = total | part
+    return total
+
+
+def approach(
+    terrain: Terrain,
+    namespace: NetworkNamespace,
+    query: Query,
+    seen: frozenset[tuple[int, str, int]] = frozenset(),
+) -> Approach:
+    """Follow an attempt from one interface of a namespace to wherever it ends."""
+    reach = terrain.filtered(namespace, query)
+    key = (namespace.inode, query.address, query.port)
+    if key in seen or len(seen) > _MOST_HOPS:
+        return Approach(reach, ())  # a loop never ends at a server
+    seen = seen | {key}
+    found: list[Arrival] = []
+    for end in reach.ends:
+        found += _arrivals(terrain, namespace, query, end, seen)
+    covered = _union([end.possibly for end in reach.ends], reach)
+    if rest := reach.unknown - covered:
+        # Where these connections end is not known either, so look at the socket they ask for.
+        end = End(
+            forwarded=False,
+            address=query.address,
+            port=query.port,
+            interface=query.interface,
+            surely=AddressSet.nothing(rest.version),
+            possibly=rest,
+        )
+        found += _arrivals(terrain, namespace, query, end, seen)
+    if reach.unknown:
+        found = [_explained(arrival, reach) for arrival in found]
+    return Approach(reach, tuple(arrival for arrival in found if arrival.possibly))
+
+
+def _explained(arrival: Arrival, reach: Reach) -> Arrival:
+    if not arrival.possibly - arrival.surely:
+        return arrival
+    because = tuple(dict.fromkeys([*arrival.because, *reach.reasons]))
+    return replace(arrival, because=because, cure=arrival.cure or reach.cure)
+
+
+def _arrivals(
+    terrain: Terrain,
+    namespace: NetworkNamespace,
+    query: Query,
+    end: End,
+    seen: frozenset[tuple[int, str, int]],
+) -> list[Arrival]:
+    if not end.address:
+        return [_nowhere(end, "a rule changes the destination in a way that is not modelled")]
+    if end.forwarded:
+        return _forwarded(terrain, query, end, seen)
+    return _local(terrain, namespace, query, end, seen)
+
+
+def _nowhere(end: End, reason: str, cure: str = "") -> Arrival:
+    return Arrival(
+        surely=AddressSet.nothing(end.possibly.version),
+        possibly=end.possibly,
+        login=Login.UNKNOWN,
+        tls=Encryption.UNKNOWN,
+        because=(reason,),
+        cure=cure,
+    )
+
+
+def _translated(query: Query, end: End) -> tuple[Hop, ...]:
+    if (query.address, query.port) == (end.address, end.port):
+        return ()
+    return (Hop(kind="dnat", name=f"DNAT to {_at(end.address, end.port)}"),)
+
+
+def _at(address: str, port: int) -> str:
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def _forwarded(
+    terrain: Terrain, query: Query, end: End, seen: frozenset[tuple[int, str, int]]
+) -> list[Arrival]:
+    held = terrain.holder(end.address)
+    hop = _translated(query, end)
+    if held is None:
+        reason = f"{_at(end.address, end.port)} is not on this host, or its namespace was not read"
+        return [replace(_nowhere(end, reason), hops=hop)]
+    namespace, interface = held
+    onward_query = Query(
+        family=query.family, interface=interface.name, address=end.address, port=end.port
+    )
+    inner = approach(terrain, namespace, onward_query, seen)
+    return [
+        replace(
+            arrival,
+            surely=arrival.surely & end.surely,
+            possibly=arrival.possibly & end.possibly,
+            hops=hop + arrival.hops,
+        )
+        for arrival in inner.arrivals
+    ]
+
+
+def _local(
+    terrain: Terrain,
+    namespace: NetworkNamespace,
+    query: Query,
+    end: End,
+    seen: frozenset[tuple[int, str, int]],
+) -> list[Arrival]:
+    if isinstance(namespace.listeners, Unknown):
+        return [_nowhere(end, namespace.listeners.reason, namespace.listeners.cure)]
+    sockets = candidates(
+        namespace.listeners.value, query.family, end.address, end.port, query.interface
+    )
+    landings = [_landed(terrain, namespace, listener, query, seen) for listener in sockets]
+    # Between several sockets the kernel chooses by what is not known here. That is sure only
+    # where each of them takes every source to a server.
+    sure = len(sockets) == 1 or all(any(a.surely.full for a in landed) for landed in landings)
+    doubt = () if sure else (f"{len(sockets)} sockets listen at port {end.port}",)
+    return [
+        replace(
+            arrival.within(end.possibly, doubt),
+            surely=arrival.within(end.surely, doubt).surely,
+            hops=_translated(query, end) + arrival.hops,
+        )
+        for landed in landings
+        for arrival in landed
+    ]
+
+
+def _landed(
+    terrain: Terrain,
+    namespace: NetworkNamespace,
+    listener: Listener,
+    query: Query,
+    seen: frozenset[tuple[int, str, int]],
+) -> list[Arrival]:
+    """Where a connection accepted by this socket leads, for every source the filter lets in."""
+    everyone = AddressSet.everything(version(query.family))
+    nobody = AddressSet.nothing(everyone.version)
+    if isinstance(listener.owners, Unknown):
+        return [
+            Arrival(
+                surely=nobody,
+                possibly=everyone,
+                login=Login.UNKNOWN,
+                tls=Encryption.UNKNOWN,
+                because=(f"who listens at {listener} is not known: {listener.owners.reason}",),
+                cure=listener.owners.cure,
+            )
+        ]
+    owners = listener.owners.value
+    for pid in owners:
+        if pid in terrain.servers:
+            process = terrain.servers[pid].process
+            let_in = admitted(terrain.unit_of(process), everyone.version)
+            hop = Hop(kind="socket", name=f"ollama ({pid}) at {listener}", pid=pid)
+            return [Arrival(surely=let_in, possibly=let_in, server=pid, hops=(hop,))]
+    return [
+        arrival
+        for step in onward(terrain, namespace, listener, owners)
+        for arrival in _followed(terrain, step, seen, everyone)
+    ]
+
+
+def _followed(
+    terrain: Terrain,
+    step: Onward,
+    seen: frozenset[tuple[int, str, int]],
+    everyone: AddressSet,
+) -> list[Arrival]:
+    """Who gets along with a process that passes connections on."""
+    nobody = AddressSet.nothing(everyone.version)
+    served = everyone if step.admits is None else step.admits
+    outer = Arrival(
+        surely=nobody,
+        possibly=served,
+        hops=(step.hop,),
+        login=step.login,
+        login_because=step.login_because,
+        open_paths=step.open_paths,
+        tls=step.tls,
+        because=(step.reason,) if step.reason else (),
+        cure=step.cure,
+    )
+    if step.namespace is None:
+        return [outer]
+    return [
+        replace(
+            outer,
+            surely=served if sure else nobody,
+            server=inner.server,
+            hops=(step.hop, *inner.hops),
+            login=_either(step.login, inner.login),
+            login_because=(*step.login_because, *inner.login_because),
+            open_paths=step.open_paths or inner.open_paths,
+            because=(*outer.because, *inner.because),
+            cure=step.cure or inner.cure,
+        )
+        for inner, sure in _from_process(terrain, step, seen)
+    ]
+
+
+def _either(outer: Login, inner: Login) -> Login:
+    """The login of two gates in a row."""
+    if Login.REQUIRED in (outer, inner):
+        return Login.REQUIRED
+    return Login.UNKNOWN if Login.UNKNOWN in (outer, inner) else Login.NONE
+
+
+def _from_process(
+    terrain: Terrain, step: Onward, seen: frozenset[tuple[int, str, int]]
+) -> list[tuple[Arrival, bool]]:
+    """Where a process's own connection ends, and whether it surely gets there.
+
+    The far side sees the process and not the client, so one source decides for all.
+    """
+    assert step.namespace is not None
+    family = Family.IPV6 if ":" in step.address else Family.IPV4
+    namespace, interface = step.namespace, LOCAL_CLIENT
+    source = step.address
+    if terrain.interface(namespace, step.address) is None:
+        held = terrain.holder(step.address)
+        if held is None:
+            return []
+        namespace, interface = held[0], held[1].name
+        source = terrain.neighbour(step.namespace, step.address)
+    query = Query(family=family, interface=interface, address=step.address, port=step.port)
+    inner = approach(terrain, namespace, query, seen)
+    sender = int(ip_address(source)) if source else -1
+    return [
+        (arrival, sender in arrival.surely)
+        for arrival in inner.arrivals
+        if sender in arrival.possibly or not source
+    ]

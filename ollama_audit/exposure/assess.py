@@ -1,0 +1,224 @@
+"""Every endpoint of a host, and who of each zone reaches it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import ip_address
+
+from ollama_audit.addresses import AddressSet
+from ollama_audit.exposure.approach import Arrival, approach
+from ollama_audit.exposure.forwarders import passes_on
+from ollama_audit.exposure.gaps import gaps
+from ollama_audit.exposure.model import Endpoint, Exposure, Hop, Login, Zone
+from ollama_audit.exposure.sockets import families
+from ollama_audit.exposure.survey import Survey
+from ollama_audit.exposure.terrain import Terrain
+from ollama_audit.exposure.zones import (
+    interface_zone,
+    public,
+    sources_behind,
+    sources_beside,
+)
+from ollama_audit.firewall.answer import LOCAL_CLIENT, Query
+from ollama_audit.observed import Unknown, known_or
+from ollama_audit.snapshot.host import HostSnapshot
+from ollama_audit.snapshot.network import (
+    Family,
+    Interface,
+    InterfaceAddress,
+    Listener,
+    NetworkNamespace,
+)
+
+_ROUTER = (
+    "A port forwarding on your router, or a cloud's address translation, would let the internet "
+    "in: this host would not stop it."
+)
+
+
+def assess(snapshot: HostSnapshot) -> Exposure:
+    """Find every endpoint that leads to an Ollama server, and who reaches it."""
+    terrain = Terrain(snapshot)
+    found = [
+        endpoint
+        for namespace in terrain.namespaces.values()
+        for listener in _listeners(namespace)
+        if (endpoint := _endpoint(terrain, namespace, listener)) is not None
+    ]
+    host = terrain.host.inode if terrain.host else 0
+    found.sort(key=lambda endpoint: (endpoint.namespace != host, endpoint.port, endpoint.id))
+    beyond = any(_router_decides(terrain, endpoint) for endpoint in found)
+    return Exposure(
+        endpoints=tuple(found),
+        gaps=tuple(gaps(terrain)),
+        beyond_host=(_ROUTER,) if beyond else (),
+    )
+
+
+def _listeners(namespace: NetworkNamespace) -> tuple[Listener, ...]:
+    """The listeners of a namespace; sockets that share an address and port once."""
+    listed = known_or(namespace.listeners, ())
+    return tuple({(item.address, item.port, item.device): item for item in listed}.values())
+
+
+def _endpoint(terrain: Terrain, namespace: NetworkNamespace, listener: Listener) -> Endpoint | None:
+    """The endpoint of a listener, or None when it is no way to Ollama."""
+    direct = _direct(terrain, listener)
+    if not direct and not passes_on(terrain, listener):
+        return None
+    survey = Survey(terrain)
+    _ask_inside(survey, namespace, listener)
+    if not namespace.host and terrain.host is not None:
+        _ask_outside(survey, terrain.host, namespace, listener)
+    unread = namespace.interfaces
+    if isinstance(unread, Unknown) and not listener.on_loopback:
+        survey.unread(families(listener), unread.reason, unread.cure)
+    arrivals = survey.arrivals or direct
+    if not arrivals:
+        return None
+    best = next((arrival for arrival in arrivals if arrival.server), arrivals[0])
+    logins = {arrival.login for arrival in arrivals}
+    suffix = "" if namespace.host else f" in namespace {namespace.name or namespace.inode}"
+    return Endpoint(
+        id=f"{listener}{suffix}",
+        address=listener.address,
+        port=listener.port,
+        families=families(listener),
+        namespace=namespace.inode,
+        server=best.server,
+        hops=best.hops,
+        login=next(o for o in (Login.NONE, Login.UNKNOWN, Login.REQUIRED) if o in logins),
+        login_because=best.login_because,
+        open_paths=best.open_paths,
+        tls=best.tls,
+        reach=survey.reach,
+        certain=bool(best.server),
+    )
+
+
+def _direct(terrain: Terrain, listener: Listener) -> list[Arrival]:
+    """The arrival at an Ollama server's own socket, for nobody in particular."""
+    nobody = AddressSet.nothing(4)
+    return [
+        Arrival(
+            surely=nobody,
+            possibly=nobody,
+            server=pid,
+            hops=(Hop(kind="socket", name=f"ollama ({pid}) at {listener}", pid=pid),),
+        )
+        for pid in known_or(listener.owners, ())
+        if pid in terrain.servers
+    ]
+
+
+def _ask_inside(survey: Survey, namespace: NetworkNamespace, listener: Listener) -> None:
+    """Ask over every interface of the listener's own namespace."""
+    for interface in known_or(namespace.interfaces, ()):
+        if not interface.up:
+            continue
+        for family in families(listener):
+            name = LOCAL_CLIENT if interface.loopback else interface.name
+            if namespace.host:
+                behind = sources_behind(namespace, interface, family)
+            else:
+                behind = sources_beside(survey.terrain.host, namespace, interface, family)
+            for destination in _destinations(namespace, listener, interface, family):
+                query = Query(
+                    family=family, interface=name, address=destination, port=listener.port
+                )
+                reachable = interface.loopback or public(ip_address(destination))
+                survey.ask(
+                    namespace, query, (s for s in behind if reachable or s.zone != Zone.INTERNET)
+                )
+
+
+def _ask_outside(
+    survey: Survey, host: NetworkNamespace, inner: NetworkNamespace, listener: Listener
+) -> None:
+    """Ask over the host's interfaces for a listener in another namespace, by its own address.
+
+    A neighbour may set a route to a container's address through the host.
+    """
+    if listener.on_loopback:
+        return
+    for target in _addresses(inner):
+        if target.family not in families(listener) or target.ip.is_link_local:
+            continue
+        if not listener.wildcard and listener.ip != target.ip:
+            continue
+        for interface in known_or(host.interfaces, ()):
+            if interface.loopback or not interface.up:
+                continue
+            query = Query(
+                family=target.family,
+                interface=interface.name,
+                address=target.address,
+                port=listener.port,
+            )
+            behind = sources_behind(host, interface, target.family)
+            beyond = (s for s in behind if s.zone is not Zone.INTERNET or public(target.ip))
+            near = interface_zone(interface) is Zone.CONTAINER and any(
+                target.ip in own.network for own in interface.addresses
+            )
+            if not near:  # those are neighbours on one bridge, and were asked inside
+                survey.ask(host, query, beyond)
+
+
+def _addresses(namespace: NetworkNamespace) -> Iterator[InterfaceAddress]:
+    for interface in known_or(namespace.interfaces, ()):
+        if interface.up and not interface.loopback:
+            yield from (own for own in interface.addresses if not own.tentative)
+
+
+def _destinations(
+    namespace: NetworkNamespace, listener: Listener, interface: Interface, family: Family
+) -> Iterator[str]:
+    """The addresses at which clients behind an interface may try.
+
+    Linux answers for every address of the host at every interface (the weak host model), so a
+    listener bound to one address is asked for through all of them, and one bound to all is
+    asked for by the addresses of all; bridges of containers, of which there may be hundreds,
+    only by their own.
+    """
+    if not listener.wildcard:
+        yield str(listener.ip)
+        return
+    if interface.loopback:
+        yield "127.0.0.1" if family is Family.IPV4 else "::1"
+        return
+    for owner in known_or(namespace.interfaces, ()):
+        crossing = owner.index != interface.index
+        if owner.loopback or not owner.up:
+            continue
+        if crossing and Zone.CONTAINER in (interface_zone(owner), interface_zone(interface)):
+            continue
+        for own in owner.addresses:
+            if own.family is not family or own.tentative:
+                continue
+            if not (crossing and own.ip.is_link_local):
+                yield own.address
+
+
+def _router_decides(terrain: Terrain, endpoint: Endpoint) -> bool:
+    """Whether only a router's translation keeps the internet from an endpoint of the host."""
+    host = terrain.host
+    if host is None or endpoint.namespace != host.inode or Family.IPV4 not in endpoint.families:
+        return False
+    if endpoint.address and ip_address(endpoint.address).is_loopback:
+        return False
+    for interface in known_or(host.interfaces, ()):
+        private = [
+            own.address
+            for own in interface.addresses
+            if own.family is Family.IPV4 and not public(own.ip)
+        ]
+        behind = sources_behind(host, interface, Family.IPV4)
+        outside = [sources for sources in behind if sources.zone is Zone.INTERNET]
+        if not private or not outside or interface.loopback:
+            continue
+        query = Query(
+            family=Family.IPV4, interface=interface.name, address=private[0], port=endpoint.port
+        )
+        if approach(terrain, host, query).possibly & outside[0].core:
+            return True
+    return False

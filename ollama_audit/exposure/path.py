@@ -1,0 +1,131 @@
+"""One client, one address and port: does a connection end at Ollama?"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from msgspec.structs import replace
+
+from ollama_audit.exposure.answer import Answer, ReachReport, Verdict
+from ollama_audit.exposure.approach import Approach, Arrival, approach
+from ollama_audit.exposure.assess import assess
+from ollama_audit.exposure.model import Login
+from ollama_audit.exposure.survey import deciding
+from ollama_audit.exposure.terrain import Terrain
+from ollama_audit.exposure.zones import own_addresses
+from ollama_audit.firewall.answer import LOCAL_CLIENT, Query
+from ollama_audit.observed import Unknown
+from ollama_audit.snapshot.host import HostSnapshot
+from ollama_audit.snapshot.network import Family, NetworkNamespace
+
+Address = IPv4Address | IPv6Address
+
+
+def answer(
+    snapshot: HostSnapshot,
+    sources: tuple[Address, ...],
+    targets: tuple[tuple[Address, int], ...],
+    in_interface: str = "",
+) -> ReachReport:
+    """Whether each source reaches Ollama at each target, sources first, then targets.
+
+    Without `in_interface` the interface is the one that owns the destination address, and the
+    loopback interface for a source that is an address of the host itself. Without targets, every
+    endpoint is one, at each address at which somebody may reach it.
+    """
+    terrain = Terrain(snapshot)
+    targets = targets or _everywhere(snapshot)
+    return ReachReport(
+        answers=tuple(
+            _answer(terrain, source, target, port, in_interface)
+            for source in sources
+            for target, port in targets
+        )
+    )
+
+
+def _everywhere(snapshot: HostSnapshot) -> tuple[tuple[Address, int], ...]:
+    """The addresses of every endpoint, those of the wildcard written out."""
+    found: dict[tuple[Address, int], None] = {}
+    for endpoint in assess(snapshot).endpoints:
+        named = [endpoint.address] if not ip_address(endpoint.address).is_unspecified else []
+        reached = [address for part in endpoint.reach for address in part.destinations]
+        for address in named or reached:
+            found[ip_address(address), endpoint.port] = None
+    return tuple(found)
+
+
+def _answer(
+    terrain: Terrain, source: Address, target: Address, port: int, in_interface: str
+) -> Answer:
+    namespace = terrain.host
+    given = Answer(
+        source=str(source),
+        in_interface=in_interface,
+        to=str(target),
+        port=port,
+        reach=Verdict.UNKNOWN,
+        login=Login.UNKNOWN,
+        path=(),
+        because=(),
+    )
+    if namespace is None:
+        missing = terrain.snapshot.namespaces
+        reason = missing.reason if isinstance(missing, Unknown) else "the host's network is missing"
+        return replace(given, because=(reason,))
+    if source.version != target.version:
+        reason = f"an IPv{source.version} client cannot send to an IPv{target.version} address"
+        return replace(given, reach=Verdict.NO, login=Login.NONE, because=(reason,))
+    family = Family.IPV4 if target.version == 4 else Family.IPV6
+    interface = in_interface or _ingress(terrain, namespace, source, target)
+    given = replace(given, in_interface=interface)
+    if not interface:
+        reason = f"no interface of this host owns {target}: name one with --in-interface"
+        return replace(given, because=(reason,))
+    query = Query(family=family, interface=interface, address=str(target), port=port)
+    return _judged(given, namespace, approach(terrain, namespace, query), int(source))
+
+
+def _ingress(
+    terrain: Terrain, namespace: NetworkNamespace, source: Address, target: Address
+) -> str:
+    family = Family.IPV4 if source.version == 4 else Family.IPV6
+    if source in own_addresses(namespace, family):
+        return LOCAL_CLIENT
+    owner = terrain.interface(namespace, str(target))
+    return owner.name if owner else ""
+
+
+def _judged(given: Answer, namespace: NetworkNamespace, found: Approach, source: int) -> Answer:
+    rules = deciding(namespace, found, source)
+    reached = [arrival for arrival in found.arrivals if source in arrival.surely]
+    if reached:
+        return replace(
+            given,
+            reach=Verdict.YES,
+            login=_login(reached),
+            path=_path(given, reached[0]),
+            because=tuple(dict.fromkeys([*rules, *reached[0].login_because])),
+        )
+    maybe = [arrival for arrival in found.arrivals if source in arrival.possibly]
+    if maybe:
+        reasons = [reason for arrival in maybe for reason in arrival.because]
+        return replace(
+            given,
+            path=_path(given, maybe[0]),
+            because=tuple(dict.fromkeys([*reasons, *rules])),
+        )
+    if source not in found.filter.blocked:
+        rules = (*rules, f"nobody answers for Ollama at {ip_address(given.to)} port {given.port}")
+    return replace(given, reach=Verdict.NO, login=Login.NONE, because=rules)
+
+
+def _login(arrivals: list[Arrival]) -> Login:
+    """What the client is asked; where the kernel may choose, the weaker of the two."""
+    logins = {arrival.login for arrival in arrivals}
+    return next(login for login in (Login.NONE, Login.UNKNOWN, Login.REQUIRED) if login in logins)
+
+
+def _path(given: Answer, arrival: Arrival) -> tuple[str, ...]:
+    host = f"[{given.to}]" if ":" in given.to else given.to
+    return (f"{given.in_interface} to {host}:{given.port}", *(hop.name for hop in arrival.hops))

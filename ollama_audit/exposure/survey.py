@@ -1,0 +1,127 @@
+"""Who of each zone gets to one endpoint, asked over every interface and destination address."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from ollama_audit.addresses import AddressSet
+from ollama_audit.exposure.approach import Approach, Arrival, approach
+from ollama_audit.exposure.model import Extent, Zone, ZoneReach
+from ollama_audit.exposure.terrain import Terrain
+from ollama_audit.exposure.zones import Sources, version
+from ollama_audit.firewall.answer import Effect, Query
+from ollama_audit.firewall.wording import describe
+from ollama_audit.snapshot.network import Family, NetworkNamespace
+
+_MOST_NETWORKS = 32
+"""More are not listed: nobody reads them, and the first say enough."""
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What was found for one zone and family, over all interfaces and destinations."""
+
+    core: AddressSet
+    surely: AddressSet
+    possibly: AddressSet
+    interfaces: dict[str, None] = field(default_factory=dict)
+    destinations: dict[str, None] = field(default_factory=dict)
+    because: dict[str, None] = field(default_factory=dict)
+    doubts: dict[str, None] = field(default_factory=dict)
+    cure: str = ""
+
+
+class Survey:
+    """One endpoint under examination; ask, then read `reach` and `arrivals`."""
+
+    def __init__(self, terrain: Terrain) -> None:
+        self.terrain = terrain
+        self.arrivals: list[Arrival] = []
+        self._tallies: dict[tuple[Zone, Family], _Tally] = {}
+        self._unread: list[ZoneReach] = []
+
+    def ask(self, namespace: NetworkNamespace, query: Query, sources: Iterable[Sources]) -> None:
+        """Count who of these sources gets from this interface and destination to Ollama."""
+        wanted = tuple(sources)
+        if not wanted:
+            return
+        found = approach(self.terrain, namespace, query)
+        self.arrivals += [arrival for arrival in found.arrivals if arrival.possibly]
+        for group in wanted:
+            self._count(namespace, group, found)
+
+    def unread(self, families: Iterable[Family], reason: str, cure: str) -> None:
+        """Note that nothing can be said of anybody beyond the host."""
+        self._unread += [
+            ZoneReach(zone=zone, family=family, extent=Extent.UNKNOWN, because=(reason,), cure=cure)
+            for zone in Zone
+            for family in families
+            if zone is not Zone.HOST
+        ]
+
+    @property
+    def reach(self) -> tuple[ZoneReach, ...]:
+        """The result by zone and family, in the order of their enums."""
+        counted = tuple(
+            _zone_reach(zone, family, self._tallies[zone, family])
+            for zone in Zone
+            for family in Family
+            if (zone, family) in self._tallies
+        )
+        done = {(part.zone, part.family) for part in counted}
+        return counted + tuple(p for p in self._unread if (p.zone, p.family) not in done)
+
+    def _count(self, namespace: NetworkNamespace, group: Sources, found: Approach) -> None:
+        query = found.filter.query
+        key = (group.zone, query.family)
+        if key not in self._tallies:
+            nothing = AddressSet.nothing(version(query.family))
+            self._tallies[key] = _Tally(nothing, nothing, nothing)
+        tally = self._tallies[key]
+        surely, possibly = found.surely & group.wider, found.possibly & group.wider
+        tally.core = tally.core | group.core
+        tally.surely, tally.possibly = tally.surely | surely, tally.possibly | possibly
+        if possibly:
+            tally.interfaces[query.interface] = None
+            tally.destinations[query.address] = None
+        for arrival in found.arrivals:
+            if (arrival.possibly - arrival.surely) & group.wider:
+                tally.doubts.update(dict.fromkeys(arrival.because))
+                tally.cure = tally.cure or arrival.cure
+        subject = surely or group.core or group.wider
+        tally.because.update(dict.fromkeys(deciding(namespace, found, int(subject.witness()))))
+
+
+def deciding(namespace: NetworkNamespace, found: Approach, source: int) -> tuple[str, ...]:
+    """What decided about one source: the rule that dropped it, or all that it met."""
+    decisions = found.filter.because(source)
+    final = [decision for decision in decisions if decision.effect is Effect.DROP]
+    return tuple(dict.fromkeys(describe(d, namespace.firewall) for d in final or decisions))
+
+
+def _zone_reach(zone: Zone, family: Family, tally: _Tally) -> ZoneReach:
+    uncertain = tally.possibly - tally.surely
+    if tally.core and tally.core <= tally.surely:
+        extent = Extent.ALL
+    elif tally.surely:
+        extent = Extent.SOME
+    elif uncertain:
+        extent = Extent.UNKNOWN
+    else:
+        extent = Extent.NONE
+    return ZoneReach(
+        zone=zone,
+        family=family,
+        extent=extent,
+        networks=_shown(tally.surely),
+        uncertain=_shown(uncertain),
+        interfaces=tuple(tally.interfaces),
+        destinations=tuple(tally.destinations),
+        because=(*tally.because, *(tally.doubts if uncertain else ())),
+        cure=tally.cure if uncertain else "",
+    )
+
+
+def _shown(sources: AddressSet) -> tuple[str, ...]:
+    return tuple(str(network) for network in sources.networks(_MOST_NETWORKS))

@@ -1,0 +1,97 @@
+"""A snapshot with its indexes: what the search for ways to Ollama looks up again and again."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from ipaddress import ip_address
+
+from ollama_audit.firewall.answer import Query, Reach
+from ollama_audit.firewall.reach import reach
+from ollama_audit.observed import Known, Unknown, known_or
+from ollama_audit.snapshot.host import HostSnapshot
+from ollama_audit.snapshot.network import Interface, NetworkNamespace
+from ollama_audit.snapshot.process import OllamaServer, Process
+from ollama_audit.snapshot.service import SystemdUnit
+
+
+class Terrain:
+    """One host's namespaces, servers and sockets by their keys; filter answers are kept."""
+
+    def __init__(self, snapshot: HostSnapshot) -> None:
+        self.snapshot = snapshot
+        self._answers: dict[tuple[int, Query], Reach] = {}
+
+    @cached_property
+    def namespaces(self) -> dict[int, NetworkNamespace]:
+        """Network namespaces by inode."""
+        return {namespace.inode: namespace for namespace in known_or(self.snapshot.namespaces, ())}
+
+    @cached_property
+    def host(self) -> NetworkNamespace | None:
+        """The host's own network namespace, None when it could not be read."""
+        return next((n for n in self.namespaces.values() if n.host), None)
+
+    @cached_property
+    def servers(self) -> dict[int, OllamaServer]:
+        """Ollama servers by pid."""
+        return {server.pid: server for server in known_or(self.snapshot.servers, ())}
+
+    @cached_property
+    def processes(self) -> dict[int, Process]:
+        """Every process the snapshot describes, by pid."""
+        found = {process.pid: process for process in self.snapshot.processes}
+        for server in self.servers.values():
+            found.update({runner.pid: runner for runner in server.runners})
+            found[server.pid] = server.process
+        return found
+
+    @cached_property
+    def units(self) -> dict[tuple[str, str], SystemdUnit]:
+        """Units by owner and name."""
+        return {(unit.owner, unit.name): unit for unit in known_or(self.snapshot.units, ())}
+
+    def unit_of(self, process: Process) -> SystemdUnit | None:
+        """The unit that runs a process, if the snapshot holds it."""
+        return self.units.get((process.unit_owner, process.unit))
+
+    def filtered(self, namespace: NetworkNamespace, query: Query) -> Reach:
+        """The packet filter's answer, computed once."""
+        key = (namespace.inode, query)
+        if key not in self._answers:
+            self._answers[key] = reach(namespace, query)
+        return self._answers[key]
+
+    def holder(self, address: str) -> tuple[NetworkNamespace, Interface] | None:
+        """Another namespace that owns an address, with the interface that carries it."""
+        for namespace in self.namespaces.values():
+            for interface in known_or(namespace.interfaces, ()):
+                if namespace.host or interface.loopback:
+                    continue
+                if any(own.address == address for own in interface.addresses):
+                    return namespace, interface
+        return None
+
+    def interface(self, namespace: NetworkNamespace, address: str) -> Interface | None:
+        """The interface of a namespace that owns an address; loopback for 127.0.0.0/8."""
+        for interface in known_or(namespace.interfaces, ()):
+            if any(own.address == address for own in interface.addresses):
+                return interface
+            if interface.loopback and address.startswith("127."):
+                return interface
+        return None
+
+    def neighbour(self, namespace: NetworkNamespace, address: str) -> str:
+        """The namespace's own address in the connected network of `address`, or empty."""
+        target = ip_address(address)
+        for interface in known_or(namespace.interfaces, ()):
+            for own in interface.addresses:
+                if own.ip.version == target.version and target in own.network:
+                    return own.address
+        return ""
+
+    def server_namespace(self, server: OllamaServer) -> int | Unknown:
+        """The inode of the network namespace that a server is in, or why it is not known."""
+        inode = server.process.network_namespace
+        if isinstance(inode, Known):
+            return inode.value
+        return inode
