@@ -36,7 +36,8 @@ class HostSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     servers: Observed[tuple[OllamaServer, ...]]
     """Every Ollama server process, by ascending pid; `Unknown` when processes cannot be listed."""
     unseen_processes: Observed[int]
-    """How many processes hid their executable from us: an Ollama server may be among them."""
+    """How many processes may be an Ollama server for all we can see: their executable is hidden,
+    and their command line is hidden too or fits a renamed one."""
     installations: tuple[Installation, ...] = ()
     namespaces: Observed[tuple[NetworkNamespace, ...]]
     """The host's network namespace first, then by inode those that hold a process that matters."""

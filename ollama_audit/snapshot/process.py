@@ -109,7 +109,10 @@ class OllamaServer(msgspec.Struct, frozen=True, kw_only=True):
 
     process: Process
     environment: Observed[tuple[Setting, ...]]
-    """/proc/PID/environ at start, redacted; the last of equal names is the one that Go reads."""
+    """/proc/PID/environ at start, redacted.
+
+    Of equal names Go reads the first (copyenv in Go's syscall/env_unix.go).
+    """
     runners: tuple[Process, ...] = ()
     """Children that run models."""
     models_directory: Observed[str]
@@ -130,4 +133,4 @@ class OllamaServer(msgspec.Struct, frozen=True, kw_only=True):
             UnobservedError: The environment could not be read.
         """
         found = [setting for setting in need(self.environment) if setting.name == name]
-        return found[-1] if found else None
+        return found[0] if found else None
