@@ -102,8 +102,14 @@ def manual_review(summary: str) -> Outcome:
     return Outcome(status=Status.MANUAL, summary=summary)
 
 
-def unread(fact: Unknown) -> Outcome:
-    """The outcome of a rule that needed a fact nobody could read."""
-    return unknown(
-        f"cannot tell: {fact.reason}", (Evidence(fact.source, fact.reason),), cure=fact.cure
-    )
+def unread(*facts: Unknown) -> Outcome:
+    """The outcome of a rule that needed facts nobody could read.
+
+    Raises:
+        ValueError: No fact was given.
+    """
+    evidence = tuple(dict.fromkeys(Evidence(fact.source, fact.reason) for fact in facts))
+    if not evidence:
+        raise ValueError("an unknown needs the thing that could not be read")
+    cures = [fact.cure for fact in facts if fact.cure]
+    return unknown(f"cannot tell: {facts[0].reason}", evidence, cure=cures[0] if cures else "")

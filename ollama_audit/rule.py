@@ -24,6 +24,7 @@ from ollama_audit.exposure.model import (
     Gap,
     Hop,
     Login,
+    PacketFilter,
     Zone,
     ZoneReach,
 )
@@ -38,6 +39,16 @@ from ollama_audit.outcome import (
     not_applicable,
     passed,
     unknown,
+    unread,
+)
+from ollama_audit.permissions import Access, FileTree, Trusted
+from ollama_audit.reachability import (
+    as_unknown,
+    calls_tools,
+    open_without_login,
+    proven_local,
+    reachable_from,
+    unseen,
 )
 from ollama_audit.snapshot.files import FileFact, FileKind, FileRole, Stat
 from ollama_audit.snapshot.host import HostSnapshot
@@ -47,6 +58,7 @@ from ollama_audit.snapshot.process import Model, OllamaServer, Process, Setting
 from ollama_audit.snapshot.service import EnvironmentFile, SystemdUnit, UnitFile
 
 __all__ = [
+    "Access",
     "Disruption",
     "Encryption",
     "Endpoint",
@@ -58,6 +70,7 @@ __all__ = [
     "FileFact",
     "FileKind",
     "FileRole",
+    "FileTree",
     "Gap",
     "Hop",
     "Host",
@@ -71,6 +84,7 @@ __all__ = [
     "Observed",
     "OllamaServer",
     "Outcome",
+    "PacketFilter",
     "Process",
     "Remedy",
     "Rule",
@@ -79,19 +93,27 @@ __all__ = [
     "Stat",
     "Status",
     "SystemdUnit",
+    "Trusted",
     "UnitFile",
     "Unknown",
     "UnobservedError",
     "Zone",
     "ZoneReach",
+    "as_unknown",
+    "calls_tools",
     "failed",
     "known_or",
     "manual_review",
     "need",
     "not_applicable",
+    "open_without_login",
     "passed",
+    "proven_local",
+    "reachable_from",
     "rule",
     "unknown",
+    "unread",
+    "unseen",
 ]
 
 SECTIONS = ("What it checks", "Why it matters", "Fix by hand", "Limits", "References")

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
+from ollama_audit.observed import Observed
 from ollama_audit.snapshot.network import Family
 
 
@@ -131,6 +132,25 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(part for part in self.reach if part.zone is zone)
 
 
+class PacketFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """What the packet filter of a network namespace does with new connections in one family."""
+
+    namespace: int
+    """Inode of the network namespace."""
+    host: bool = True
+    """Whether that is the host's own."""
+    family: Family
+    active: Observed[bool]
+    """Whether some rule or policy drops or rejects new connections to this machine at all."""
+    default_deny: Observed[bool]
+    """Whether another machine's new TCP connection to a port that no rule names is denied, on
+    every interface but loopback."""
+    owners: tuple[str, ...] = ()
+    """Who made the rules: `ufw`, `firewalld`, `docker`, `nftables`, `iptables`."""
+    because: tuple[str, ...] = ()
+    """The deciding rules or policies, as the tool that owns them prints them."""
+
+
 class Gap(msgspec.Struct, frozen=True, kw_only=True):
     """A way in that may exist and could not be looked at."""
 
@@ -146,6 +166,13 @@ class Exposure(msgspec.Struct, frozen=True, kw_only=True):
     gaps: tuple[Gap, ...] = ()
     beyond_host: tuple[str, ...] = ()
     """What decides beside this host and cannot be seen from it, such as a router's forwarding."""
+    filters: tuple[PacketFilter, ...] = ()
+    """The host's packet filter first, one entry a family; empty when nobody evaluated it."""
+
+    @property
+    def local_only(self) -> bool:
+        """Whether it is proven that nobody outside the host gets to any endpoint."""
+        return not self.gaps and all(endpoint.loopback_only for endpoint in self.endpoints)
 
     def open_to(self, *zones: Zone) -> tuple[tuple[Endpoint, ZoneReach], ...]:
         """The endpoints that somebody in these zones surely reaches, each with its entry."""

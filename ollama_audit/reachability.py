@@ -1,0 +1,171 @@
+"""Who of a zone uses Ollama without a login: the judgement that the rules of reach share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ollama_audit.exposure.model import Endpoint, Exposure, Extent, Gap, Login, Zone, ZoneReach
+from ollama_audit.observed import Known, Unknown, need
+from ollama_audit.outcome import (
+    Evidence,
+    Outcome,
+    Severity,
+    failed,
+    not_applicable,
+    passed,
+    unread,
+)
+from ollama_audit.snapshot.host import HostSnapshot
+
+_WHO = {
+    Zone.HOST: "programs on this machine",
+    Zone.CONTAINER: "containers on this machine",
+    Zone.LAN: "your local network",
+    Zone.VPN: "your VPN",
+    Zone.INTERNET: "the internet",
+}
+
+
+def unseen(snapshot: HostSnapshot) -> tuple[Unknown, ...]:
+    """Why an Ollama server may have been overlooked; empty when none can have been."""
+    if isinstance(snapshot.servers, Unknown):
+        return (snapshot.servers,)
+    hidden = snapshot.unseen_processes
+    if isinstance(hidden, Unknown):
+        return (hidden,)
+    if not hidden.value:
+        return ()
+    number = f"{hidden.value} process{'' if hidden.value == 1 else 'es'}"
+    return (
+        Unknown(
+            f"{number} did not show which program runs; another Ollama may be among them",
+            hidden.source,
+            "sudo ollama-audit",
+        ),
+    )
+
+
+def as_unknown(gap: Gap) -> Unknown:
+    """A gap, as a fact that could not be read."""
+    return Unknown(gap.reason, gap.subject, gap.cure)
+
+
+def proven_local(snapshot: HostSnapshot, exposure: Exposure) -> bool:
+    """Whether it is proven that nobody outside the host gets to any Ollama on it."""
+    return exposure.local_only and not unseen(snapshot)
+
+
+def open_without_login(exposure: Exposure, *zones: Zone) -> tuple[tuple[Endpoint, ZoneReach], ...]:
+    """The endpoints that somebody in these zones surely uses without a login."""
+    return tuple(
+        (endpoint, part)
+        for endpoint, part in exposure.open_to(*zones)
+        if endpoint.login is Login.NONE and endpoint.certain
+    )
+
+
+def in_doubt(exposure: Exposure, zone: Zone) -> Iterator[Unknown]:
+    """What keeps it open whether somebody of a zone uses Ollama without a login."""
+    for endpoint in exposure.endpoints:
+        if endpoint.login is Login.REQUIRED:
+            continue
+        for part in endpoint.toward(zone):
+            if part.extent is Extent.UNKNOWN or part.uncertain:
+                where = ", ".join(part.uncertain) or _WHO[zone]
+                why = "; ".join(part.because) or "the deciding rule is not understood"
+                reason = f"whether {where} gets to {endpoint.id} is not known: {why}"
+                yield Unknown(reason, f"endpoint {endpoint.id}", part.cure)
+            if not part.open:
+                continue
+            if not endpoint.certain:
+                reason = f"it is not known whether {endpoint.id} leads to Ollama"
+                yield Unknown(reason, _path(endpoint), part.cure)
+            elif endpoint.login is Login.UNKNOWN:
+                why = "; ".join(endpoint.login_because) or "its configuration could not be read"
+                reason = f"it is not known whether {endpoint.id} asks for a login: {why}"
+                yield Unknown(reason, _path(endpoint), part.cure)
+    yield from map(as_unknown, exposure.gaps)
+
+
+def reachable_from(
+    snapshot: HostSnapshot, exposure: Exposure, zone: Zone, declared: Severity
+) -> Outcome:
+    """Judge whether anybody of a zone uses Ollama without a login.
+
+    The declared severity falls by one where only single addresses were let in, and rises by one
+    where the models call tools.
+
+    Raises:
+        UnobservedError: Whether a server runs is not known.
+    """
+    doors = open_without_login(exposure, zone)
+    if doors:
+        return failed(
+            _sentence(zone, doors),
+            tuple(_evidence(endpoint, part) for endpoint, part in doors),
+            severity=effective(snapshot, doors, declared),
+        )
+    doubts = (*in_doubt(exposure, zone), *unseen(snapshot))
+    if doubts:
+        return unread(*doubts)
+    if not need(snapshot.servers) and not exposure.endpoints:
+        return not_applicable("no Ollama server is running")
+    if any(part.open for endpoint in exposure.endpoints for part in endpoint.toward(zone)):
+        return passed(f"{_WHO[zone].capitalize()} must log in to use Ollama")
+    return passed(f"Nobody gets to Ollama from {_WHO[zone]}")
+
+
+def effective(
+    snapshot: HostSnapshot, doors: tuple[tuple[Endpoint, ZoneReach], ...], declared: Severity
+) -> Severity:
+    """The severity of these open doors, by how many may enter and what the models can do."""
+    named = all(
+        network.endswith(("/32", "/128")) for _, part in doors for network in part.networks
+    ) and all(part.networks and part.extent is Extent.SOME for _, part in doors)
+    tools = any(calls_tools(snapshot, endpoint.server) for endpoint, _ in doors)
+    rank = declared.rank - named + tools
+    return list(Severity)[max(0, min(rank, Severity.CRITICAL.rank))]
+
+
+def calls_tools(snapshot: HostSnapshot, pid: int = 0) -> bool:
+    """Whether a model of this server (0: of any) is known to call tools."""
+    servers = snapshot.servers.value if isinstance(snapshot.servers, Known) else ()
+    return any(
+        isinstance(model.capabilities, Known) and "tools" in model.capabilities.value
+        for server in servers
+        if not pid or server.pid == pid
+        for model in (server.api.models.value if isinstance(server.api.models, Known) else ())
+    )
+
+
+def _sentence(zone: Zone, doors: tuple[tuple[Endpoint, ZoneReach], ...]) -> str:
+    at = ", ".join(dict.fromkeys(endpoint.name or endpoint.id for endpoint, _ in doors))
+    networks = ", ".join(dict.fromkeys(net for _, part in doors for net in part.networks))
+    everybody = any(part.extent is Extent.ALL for _, part in doors)
+    who = {
+        Zone.HOST: "Every program on this machine",
+        Zone.CONTAINER: f"Containers on this machine ({networks})",
+        Zone.LAN: f"Anyone on your local network ({networks})",
+        Zone.VPN: f"Anyone on your VPN ({networks})",
+        Zone.INTERNET: "Anyone on the internet",
+    }[zone]
+    if not everybody:
+        who = f"Some of {_WHO[zone]} ({networks})" if networks else f"Some of {_WHO[zone]}"
+    far = ", as far as this host decides" if zone is Zone.INTERNET else ""
+    return f"{who} can use, replace or delete your models at {at} without a login{far}"
+
+
+def _path(endpoint: Endpoint) -> str:
+    hops = " > ".join(
+        f"{hop.name} ({hop.detail})" if hop.detail else hop.name for hop in endpoint.hops
+    )
+    return f"{endpoint.id} > {hops}" if hops else endpoint.id
+
+
+def _evidence(endpoint: Endpoint, part: ZoneReach) -> Evidence:
+    family = "IPv4" if part.family.bits == 32 else "IPv6"
+    to = f" to {', '.join(part.destinations)}" if part.destinations else ""
+    through = f" by {', '.join(part.interfaces)}" if part.interfaces else ""
+    networks = ", ".join(part.networks) or "everywhere"
+    because = "; ".join(part.because) or "nothing filters it"
+    return Evidence(_path(endpoint), f"{family} from {networks}{to}{through}: {because}")

@@ -1,0 +1,121 @@
+"""IPv6 is open where IPv4 is shut.
+
+## What it checks
+
+No way to Ollama lets a network in by IPv6 that it keeps out, or lets in only in part, by IPv4.
+
+## Why it matters
+
+Nobody does that on purpose. It happens when a firewall was set up for IPv4 alone, and it is
+easily overlooked: `OLLAMA_HOST=0.0.0.0` opens IPv6 as well, and IPv6 addresses are often public,
+with no router's translation in front of them.
+
+## Fix by hand
+
+Give IPv6 the same rules. With ufw, set `IPV6=yes` in `/etc/default/ufw` and run
+`sudo ufw reload`. With nftables, use a table of family `inet` instead of `ip`. With iptables, add
+the same rules with `ip6tables`. Or let Ollama listen on 127.0.0.1 only.
+
+## Limits
+
+Ways that ask for a login are left out. That a network has no IPv4 at all is not a failure.
+
+## References
+
+- CWE-1327: Binding to an Unrestricted IP Address
+- NIST CSF 2.0 PR.IR-01
+- NIST SP 800-53 SC-7(5), CM-7
+- CIS Controls v8.1 4.4 Implement and Manage a Firewall on Servers
+- BSI NET.3.2.A17 Deaktivierung von IPv4 oder IPv6
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ollama_audit.rule import (
+    Evidence,
+    Extent,
+    Family,
+    Host,
+    Login,
+    Outcome,
+    Severity,
+    Unknown,
+    Zone,
+    ZoneReach,
+    as_unknown,
+    failed,
+    need,
+    not_applicable,
+    passed,
+    rule,
+    unread,
+    unseen,
+)
+
+_WIDTH = {Extent.NONE: 0, Extent.SOME: 1, Extent.ALL: 2}
+
+
+@rule(severity=Severity.HIGH, cause="listens-beyond-loopback")
+def ipv6_open_ipv4_shut(host: Host) -> Outcome:
+    """Compare the families for every port and zone."""
+    wider: list[Evidence] = []
+    doubts: list[Unknown] = []
+    for port, zone, v4, v6 in _pairs(host):
+        surely = _surely(v4), _surely(v6)
+        if None not in surely:
+            if _WIDTH[v6.extent] > _WIDTH[v4.extent]:
+                wider += [_evidence(port, zone, part) for part in (v4, v6)]
+        elif v4.extent is not Extent.ALL and v6.extent is not Extent.NONE:
+            vague = v4 if surely[0] is None else v6
+            reason = f"who of {zone} gets to port {port} by {vague.family} is not known"
+            doubts.append(Unknown(reason, f"port {port}", vague.cure))
+    if wider:
+        ports = ", ".join(dict.fromkeys(evidence.source for evidence in wider))
+        return failed(f"IPv6 lets in to {ports} whom IPv4 keeps out", tuple(wider))
+    doubts += [*map(as_unknown, host.exposure.gaps), *unseen(host.snapshot)]
+    if doubts:
+        return unread(*doubts)
+    if not need(host.snapshot.servers) and not host.exposure.endpoints:
+        return not_applicable("no Ollama server is running")
+    return passed("IPv6 lets nobody in to Ollama whom IPv4 keeps out")
+
+
+def _surely(part: ZoneReach) -> int | None:
+    """How wide it is open, None when that is not known."""
+    return None if part.uncertain else _WIDTH.get(part.extent)
+
+
+def _pairs(host: Host) -> Iterator[tuple[int, Zone, ZoneReach, ZoneReach]]:
+    """For each port and zone beyond the host, the widest IPv4 and the widest IPv6 entry.
+
+    Sockets of one port in one namespace count together, because Docker and others open one for
+    each family.
+    """
+    widest: dict[tuple[int, int, Zone, Family], ZoneReach] = {}
+    for endpoint in host.exposure.endpoints:
+        if endpoint.login is Login.REQUIRED or not endpoint.address:
+            continue
+        for part in endpoint.reach:
+            if part.zone is Zone.HOST or part.extent is Extent.ABSENT:
+                continue
+            key = endpoint.namespace, endpoint.port, part.zone, part.family
+            if key not in widest or _rank(part) > _rank(widest[key]):
+                widest[key] = part
+    for (namespace, port, zone, family), v4 in widest.items():
+        v6 = widest.get((namespace, port, zone, Family.IPV6))
+        if family is Family.IPV4 and v6 is not None:
+            yield port, zone, v4, v6
+
+
+def _rank(part: ZoneReach) -> int:
+    """Order by how much gets through at most."""
+    return [Extent.NONE, Extent.SOME, Extent.UNKNOWN, Extent.ALL].index(part.extent)
+
+
+def _evidence(port: int, zone: Zone, part: ZoneReach) -> Evidence:
+    family = "IPv4" if part.family is Family.IPV4 else "IPv6"
+    who = ", ".join(part.networks) or "nobody"
+    because = "; ".join(part.because) or "no rule"
+    return Evidence(f"port {port}", f"{family} from {zone}: {who} gets in ({because})")

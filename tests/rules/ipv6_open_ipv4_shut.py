@@ -1,0 +1,97 @@
+"""What `ipv6-open-ipv4-shut` says of which host."""
+
+from __future__ import annotations
+
+from ollama_audit.rule import Extent, Family, Login, Status, Zone
+from tests.cases import Case
+from tests.hosts import GAP, LOOPBACK, endpoint, exposure, host, part, servers
+
+NONE, SOME, ALL, UNKNOWN, ABSENT = (
+    Extent.NONE,
+    Extent.SOME,
+    Extent.ALL,
+    Extent.UNKNOWN,
+    Extent.ABSENT,
+)
+
+CASES = [
+    Case("as installed", host(), Status.PASS),
+    Case("both open", host(exposure=exposure(endpoint(lan=(ALL, ALL)))), Status.PASS),
+    Case("both shut", host(exposure=exposure(endpoint(lan=(NONE, NONE)))), Status.PASS),
+    Case("IPv4 wider", host(exposure=exposure(endpoint(lan=(ALL, NONE)))), Status.PASS),
+    Case("no IPv4 there", host(exposure=exposure(endpoint(lan=(ABSENT, ALL)))), Status.PASS),
+    Case("no IPv6 there", host(exposure=exposure(endpoint(lan=(NONE, ABSENT)))), Status.PASS),
+    Case(
+        "an IPv4 firewall alone: nft table ip",
+        host(exposure=exposure(endpoint(lan=(NONE, ALL)))),
+        Status.FAIL,
+        "IPv6 from lan: 2001:db8:1::/64",
+    ),
+    Case(
+        "IPv4 scoped to one host, IPv6 to anywhere",
+        host(
+            exposure=exposure(
+                endpoint(
+                    lan=(
+                        part(Zone.LAN, Family.IPV4, SOME, networks=("192.168.1.5/32",)),
+                        part(Zone.LAN, Family.IPV6, ALL),
+                    )
+                )
+            )
+        ),
+        Status.FAIL,
+        "192.168.1.5/32",
+    ),
+    Case(
+        "from the internet alone",
+        host(exposure=exposure(endpoint(internet=(NONE, SOME)))),
+        Status.FAIL,
+        "IPv6 from internet",
+    ),
+    Case(
+        "two sockets of one port, the IPv4 one open too",
+        host(
+            exposure=exposure(
+                endpoint("0.0.0.0:11434", lan=(ALL, ABSENT)),
+                endpoint("[::]:11434", lan=(ABSENT, ALL)),
+            )
+        ),
+        Status.PASS,
+    ),
+    Case(
+        "two sockets of one port, the IPv4 one shut",
+        host(
+            exposure=exposure(
+                endpoint("0.0.0.0:11434", lan=(NONE, ABSENT)),
+                endpoint("[::]:11434", lan=(ABSENT, ALL)),
+            )
+        ),
+        Status.FAIL,
+        "port 11434",
+    ),
+    Case(
+        "behind a login",
+        host(exposure=exposure(endpoint(login=Login.REQUIRED, lan=(NONE, ALL)))),
+        Status.PASS,
+    ),
+    Case(
+        "IPv4 unclear",
+        host(exposure=exposure(endpoint(lan=(UNKNOWN, ALL)))),
+        Status.UNKNOWN,
+        "by ipv4 is not known",
+    ),
+    Case(
+        "IPv6 unclear",
+        host(exposure=exposure(endpoint(lan=(NONE, UNKNOWN)))),
+        Status.UNKNOWN,
+        "by ipv6 is not known",
+    ),
+    Case(
+        "IPv6 unclear, IPv4 open anyway",
+        host(exposure=exposure(endpoint(lan=(ALL, UNKNOWN)))),
+        Status.PASS,
+    ),
+    Case("firewall unread", host(exposure=exposure(LOOPBACK, gaps=(GAP,))), Status.UNKNOWN, "root"),
+    Case("processes that hide", host(unseen=2), Status.UNKNOWN, "2 processes"),
+    Case("no server", host(servers=servers(), exposure=exposure()), Status.NOT_APPLICABLE),
+]

@@ -1,0 +1,8 @@
+"""What `reachable-from-vpn` says of which host."""
+
+from __future__ import annotations
+
+from ollama_audit.rule import Severity, Zone
+from tests.reach_cases import reach_cases
+
+CASES = reach_cases(Zone.VPN, Severity.HIGH)
