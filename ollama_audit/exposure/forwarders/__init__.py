@@ -1,41 +1,27 @@
 """Processes that pass connections on: what a listener that is not Ollama's leads to.
 
-Each kind of forwarder answers with steps: where it connects to, who may use it, and what it
-asks for. A program that is known to be no way to Ollama has no steps; one of which it cannot be
-said has a step without a target, which makes the answer `unknown`.
+Each kind of program has a function of type `Forwarder`, listed in `FORWARDERS` by the name of
+its process. A program that is known to be no way to Ollama has no steps; one of which it cannot
+be said has a step without a target, which makes the answer `unknown`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from types import MappingProxyType
 
-from ollama_audit.addresses import AddressSet
-from ollama_audit.exposure.model import Encryption, Hop, Login
+from ollama_audit.exposure.forwarders.docker import docker_proxy
+from ollama_audit.exposure.forwarders.step import Forwarder, Onward, unclear
+from ollama_audit.exposure.model import Hop, Login
 from ollama_audit.exposure.terrain import Terrain
 from ollama_audit.observed import Unknown, known_or
 from ollama_audit.snapshot.network import Listener, NetworkNamespace
 from ollama_audit.snapshot.process import Process
 
+__all__ = ["FORWARDERS", "Onward", "onward", "passes_on"]
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Onward:
-    """One way in which a process passes a connection on."""
-
-    hop: Hop
-    namespace: NetworkNamespace | None = None
-    """Where it connects from; None when it is not known whether it connects to Ollama."""
-    address: str = ""
-    port: int = 0
-    admits: AddressSet | None = None
-    """Which sources it serves; None for everybody."""
-    login: Login = Login.NONE
-    login_because: tuple[str, ...] = ()
-    open_paths: tuple[str, ...] = ()
-    tls: Encryption = Encryption.PLAIN
-    reason: str = ""
-    """Why it is not known where it leads."""
-    cure: str = ""
-
+FORWARDERS: Mapping[str, Forwarder] = MappingProxyType({"docker-proxy": docker_proxy})
+"""By /proc/PID/comm, of at most 15 characters."""
 
 _NO_WAY = frozenset(
     {"avahi-daemon", "chronyd", "cupsd", "dnsmasq", "dovecot", "exim4", "master", "mariadbd"}
@@ -44,9 +30,6 @@ _NO_WAY = frozenset(
     | {"smbd", "snmpd", "systemd-resolve", "systemd-resolved", "unbound", "zabbix_agentd"}
 )
 """Programs that serve something else and pass nothing on without a login of their own."""
-
-_FORWARDERS = frozenset({"docker-proxy"})
-"""Programs whose configuration says where they lead."""
 
 
 def passes_on(terrain: Terrain, listener: Listener) -> bool:
@@ -58,7 +41,7 @@ def passes_on(terrain: Terrain, listener: Listener) -> bool:
     if isinstance(listener.owners, Unknown):
         return listener.port == 11434
     owners = (terrain.processes.get(pid) for pid in listener.owners.value)
-    return any(process and process.name in _FORWARDERS for process in owners)
+    return any(process and process.name in FORWARDERS for process in owners)
 
 
 def onward(
@@ -72,9 +55,13 @@ def onward(
     process = processes[0]
     if process.name in _NO_WAY or _is_runner(terrain, process) or _is_login_service(process):
         return ()
-    if process.name == "docker-proxy":
-        return _docker_proxy(namespace, process)
-    return (_unclear(process, listener),)
+    if follow := FORWARDERS.get(process.name):
+        return follow(terrain, namespace, listener, process)
+    reason = (
+        f"{process.name} ({process.pid}) listens at {listener}; whether it passes requests on to "
+        "Ollama is not known"
+    )
+    return (unclear(process, reason),)
 
 
 def _is_runner(terrain: Terrain, process: Process) -> bool:
@@ -90,25 +77,3 @@ def _is_login_service(process: Process) -> bool:
     arguments: tuple[str, ...] = known_or(process.arguments, ())
     title = " ".join(arguments)
     return process.name == "sshd" and ("[listener]" in title or not title.startswith("sshd: "))
-
-
-def _unclear(process: Process, listener: Listener) -> Onward:
-    return Onward(
-        hop=Hop(kind="application", name=f"{process.name} ({process.pid})", pid=process.pid),
-        login=Login.UNKNOWN,
-        tls=Encryption.UNKNOWN,
-        reason=f"{process.name} ({process.pid}) listens at {listener}; whether it passes "
-        "requests on to Ollama is not known",
-    )
-
-
-def _docker_proxy(namespace: NetworkNamespace, process: Process) -> tuple[Onward, ...]:
-    """`docker-proxy -container-ip ADDRESS -container-port PORT` (moby cmd/docker-proxy)."""
-    arguments: tuple[str, ...] = known_or(process.arguments, ())
-    options = dict(zip(arguments[1::2], arguments[2::2], strict=False))
-    address, port = options.get("-container-ip", ""), options.get("-container-port", "")
-    hop = Hop(kind="docker-proxy", name=f"docker-proxy to {address}:{port}", pid=process.pid)
-    if not address or not port.isdecimal():
-        reason = f"the arguments of docker-proxy ({process.pid}) are not understood"
-        return (Onward(hop=hop, login=Login.UNKNOWN, reason=reason),)
-    return (Onward(hop=hop, namespace=namespace, address=address, port=int(port)),)

@@ -1,0 +1,50 @@
+"""One step from a process that passes connections on towards Ollama."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from ollama_audit.addresses import AddressSet
+from ollama_audit.exposure.model import Encryption, Hop, Login
+from ollama_audit.exposure.terrain import Terrain
+from ollama_audit.snapshot.network import Listener, NetworkNamespace
+from ollama_audit.snapshot.process import Process
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Onward:
+    """One way in which a process passes a connection on."""
+
+    hop: Hop
+    namespace: NetworkNamespace | None = None
+    """Where it connects from; None when it is not known whether it connects to Ollama."""
+    address: str = ""
+    port: int = 0
+    admits: AddressSet | None = None
+    """Which sources it serves; None for everybody."""
+    login: Login = Login.NONE
+    login_because: tuple[str, ...] = ()
+    open_paths: tuple[str, ...] = ()
+    tls: Encryption = Encryption.PLAIN
+    reason: str = ""
+    """Why it is not known where it leads."""
+    cure: str = ""
+
+
+Forwarder: TypeAlias = Callable[[Terrain, NetworkNamespace, Listener, Process], tuple[Onward, ...]]
+"""What one kind of program does with a connection to one of its listeners: its steps, none when
+its configuration proves that this listener leads nowhere, or one without a namespace when it
+cannot be said."""
+
+
+def unclear(process: Process, reason: str, *, kind: str = "application", cure: str = "") -> Onward:
+    """The step of a process of which it cannot be said where it leads, and why."""
+    return Onward(
+        hop=Hop(kind=kind, name=f"{process.name} ({process.pid})", pid=process.pid),
+        login=Login.UNKNOWN,
+        tls=Encryption.UNKNOWN,
+        reason=reason,
+        cure=cure,
+    )
