@@ -6,6 +6,8 @@ clients of an IPv4 container and clients that DNAT skips do.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from ollama_audit.exposure.forwarders.step import Onward, unclear
 from ollama_audit.exposure.model import Hop
 from ollama_audit.exposure.terrain import Terrain
@@ -20,7 +22,7 @@ def docker_proxy(
     """`docker-proxy -container-ip ADDRESS -container-port PORT` (moby cmd/docker-proxy)."""
     del terrain, listener
     arguments: tuple[str, ...] = known_or(process.arguments, ())
-    options = dict(zip(arguments[1:], arguments[2:], strict=False))
+    options = dict(pairwise(arguments))
     address, port = options.get("-container-ip", ""), options.get("-container-port", "")
     if not address or not port.isdecimal():
         reason = f"the arguments of docker-proxy ({process.pid}) are not understood"
