@@ -9,7 +9,7 @@ from ollama_audit import __version__
 from ollama_audit.observed import Known, UnobservedError
 from ollama_audit.outcome import Evidence, Outcome, Status, unread
 from ollama_audit.registry import RULESET_VERSION, ruleset_digest
-from ollama_audit.report import Finding, FindingRemedy, Report, ReportHost, Tool
+from ollama_audit.report import NO_OLLAMA, Finding, FindingRemedy, Report, ReportHost, Tool
 from ollama_audit.rule import Host, Rule
 from ollama_audit.score import rate
 from ollama_audit.snapshot.host import HostSnapshot
@@ -50,7 +50,7 @@ def report(host: Host, selection: Selection, *, duration_s: float) -> Report:
     findings = evaluate(selection.rules, host)
     score, unrated = rate(findings, complete=selection.complete)
     if not found_ollama(host.snapshot):
-        score, unrated = None, "no Ollama was found on this host"
+        score, unrated = None, NO_OLLAMA
     return Report(
         tool=Tool(
             version=__version__,

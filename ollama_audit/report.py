@@ -12,6 +12,9 @@ from ollama_audit.rule import Disruption
 
 SCHEMA = "ollama-audit/report/1"
 
+NO_OLLAMA = "no Ollama was found on this host"
+"""`Report.unrated` of a host where there was nothing to audit."""
+
 
 class Tool(msgspec.Struct, frozen=True, kw_only=True):
     """What judged."""

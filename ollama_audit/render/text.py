@@ -1,0 +1,86 @@
+"""Laying out text for a terminal: width, colour, and nothing that a terminal would obey."""
+
+from __future__ import annotations
+
+import textwrap
+from enum import StrEnum
+
+import msgspec
+
+_ASCII = str.maketrans({"→": "->", "·": "-", "…": "..."})
+
+
+class Paint(StrEnum):
+    """SGR parameters (ECMA-48 8.3.117) for what they are used for here."""
+
+    BOLD = "1"
+    DIM = "2"
+    GOOD = "1;32"
+    WARN = "1;33"
+    BAD = "1;31"
+    NOTE = "36"
+
+
+class Style(msgspec.Struct, frozen=True, kw_only=True):
+    """How to print."""
+
+    width: int = 80
+    """Columns."""
+    color: bool = False
+    unicode: bool = True
+    """Whether the output can carry characters beyond ASCII."""
+
+    def paint(self, text: str, paint: Paint) -> str:
+        """`text` in a colour, where colour is wanted."""
+        return f"\x1b[{paint}m{text}\x1b[0m" if self.color and text else text
+
+    def wrap(self, text: str, indent: str = "", hang: str | None = None) -> list[str]:
+        """`text` as lines no wider than the screen, the first after `indent`, others `hang`."""
+        return textwrap.wrap(
+            self.plain(text),
+            self.width,
+            initial_indent=indent,
+            subsequent_indent=indent if hang is None else hang,
+            break_on_hyphens=False,
+        )
+
+    def clip(self, text: str, room: int) -> str:
+        """`text` on one line of at most `room` columns."""
+        line = self.plain(text)
+        mark = self.ours("…")
+        return line if len(line) <= room else line[: max(0, room - len(mark))].rstrip() + mark
+
+    def plain(self, text: str) -> str:
+        """Anybody's `text` on one line, without control characters, in what can be shown."""
+        return self.ours(printable(text))
+
+    def ours(self, text: str) -> str:
+        """Text of our own, spaces kept, in ASCII where that is all that can be shown."""
+        if self.unicode:
+            return text
+        return text.translate(_ASCII).encode("ascii", "backslashreplace").decode()
+
+
+def printable(text: str) -> str:
+    """`text` on one line, what a terminal would obey or reorder shown as an escape.
+
+    Names and file contents come from other people: an escape sequence in a model's name must
+    not repaint the verdict. White space of any kind becomes one space.
+    """
+    words = " ".join(text.split())
+    if words.isprintable():
+        return words
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in words
+    )
+
+
+def columns(cells: list[str], gap: str, width: int) -> list[str]:
+    """`cells` joined by `gap`, broken into lines of at most `width` columns."""
+    lines: list[str] = []
+    for cell in cells:
+        if lines and len(lines[-1]) + len(gap) + len(cell) <= width:
+            lines[-1] += gap + cell
+        else:
+            lines.append(cell)
+    return lines

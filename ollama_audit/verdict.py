@@ -1,0 +1,273 @@
+"""The one sentence: who can do what with this Ollama, and by which path.
+
+Computed from a report alone, so that a stored report says what the audit said. It is about
+reach and login only; what else is wrong with the host is for the findings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+import msgspec
+
+from ollama_audit.exposure.model import Endpoint, Extent, Login, Zone, ZoneReach
+from ollama_audit.report import NO_OLLAMA, Report
+from ollama_audit.snapshot.network import Family
+
+
+class Stance(StrEnum):
+    """The verdict in a word or two."""
+
+    EXPOSED = "EXPOSED"
+    """Somebody outside gets to Ollama and is asked for no login."""
+    UNCLEAR = "UNCLEAR"
+    """Nobody surely does, and it is not proved that nobody does."""
+    LOGIN_REQUIRED = "LOGIN REQUIRED"
+    """Somebody outside gets to it and must log in, for all of the API."""
+    PROTECTED = "PROTECTED"
+    """It listens beyond loopback, and what is in front stops everybody outside."""
+    LOCAL_ONLY = "LOCAL ONLY"
+    NOT_SERVING = "NOT SERVING"
+    """Installed, and nothing leads to it."""
+    NO_OLLAMA = "NO OLLAMA"
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """Who can do what, in words."""
+
+    stance: Stance
+    sentence: str
+    path: tuple[str, ...] = ()
+    """Bind address, hops, what filters, login; of the endpoint that decided the stance."""
+    cure: str = ""
+    """For UNCLEAR: what would settle it."""
+
+
+_OUTSIDE = (Zone.INTERNET, Zone.LAN, Zone.VPN, Zone.CONTAINER)
+"""From the worst to the least, as a sentence lists them."""
+
+_NAMED = 3
+"""How many networks a sentence names before it counts the rest."""
+
+
+def judge(report: Report) -> Verdict:
+    """The verdict on a host."""
+    if report.score is None and report.unrated == NO_OLLAMA:
+        return Verdict(
+            stance=Stance.NO_OLLAMA,
+            sentence="No Ollama found (process, unit, container, PATH). Nothing was rated.",
+        )
+    open_parts = [
+        (endpoint, part)
+        for endpoint in report.endpoints
+        for part in outside(endpoint)
+        if part.open and endpoint.certain
+    ]
+    exposed = [(e, part) for e, part in open_parts if e.login is Login.NONE]
+    if exposed:
+        return _exposed(report, exposed)
+    unclear = _unclear(report, open_parts)
+    if unclear:
+        return unclear
+    guarded = [
+        (endpoint, part)
+        for endpoint in report.endpoints
+        for part in outside(endpoint)
+        if part.open or part.uncertain_only or part.uncertain
+    ]
+    if guarded:
+        return Verdict(
+            stance=Stance.LOGIN_REQUIRED,
+            sentence=f"{_anyone(guarded)} can reach Ollama's login, and all of its API is behind "
+            f"it{_caveat(report)}.",
+            path=_path(guarded[0][0]),
+        )
+    return _shut(report)
+
+
+def outside(endpoint: Endpoint) -> tuple[ZoneReach, ...]:
+    """What is known of the zones beyond the host, the worst zone first; absent ones left out."""
+    return tuple(
+        part
+        for zone in _OUTSIDE
+        for part in endpoint.toward(zone)
+        if part.extent is not Extent.ABSENT
+    )
+
+
+def bind(endpoint: Endpoint) -> str:
+    """Where an endpoint answers: `*:11434`, `127.0.0.1:11434`, `[::1]:443`, a tunnel's name."""
+    if not endpoint.address:
+        return endpoint.name or endpoint.id
+    if endpoint.address == "::" and len(endpoint.families) > 1:
+        return f"*:{endpoint.port}"
+    address = f"[{endpoint.address}]" if ":" in endpoint.address else endpoint.address
+    return f"{address}:{endpoint.port}"
+
+
+def _exposed(report: Report, parts: list[tuple[Endpoint, ZoneReach]]) -> Verdict:
+    whole = [(endpoint, part) for endpoint, part in parts if not endpoint.open_paths]
+    if whole:
+        can = "can use, replace or delete your models"
+    else:
+        paths = dict.fromkeys(path for endpoint, _ in parts for path in endpoint.open_paths)
+        can = f"can use part of Ollama's API ({_listed(list(paths))})"
+    return Verdict(
+        stance=Stance.EXPOSED,
+        sentence=f"{_anyone(whole or parts)} {can}{_caveat(report)}. No login is asked.",
+        path=_path(min(whole or parts, key=lambda pair: _OUTSIDE.index(pair[1].zone))[0]),
+    )
+
+
+def _unclear(report: Report, open_parts: list[tuple[Endpoint, ZoneReach]]) -> Verdict | None:
+    """The first thing that keeps anybody from saying that it is shut; None when nothing does."""
+    for endpoint, part in open_parts:
+        if endpoint.login is Login.UNKNOWN:
+            return Verdict(
+                stance=Stance.UNCLEAR,
+                sentence=f"{_anyone([(endpoint, part)])} can reach Ollama; whether it asks for a "
+                f"login could not be told{_reason(endpoint.login_because)}.",
+                path=_path(endpoint),
+            )
+    for endpoint in report.endpoints:
+        for part in outside(endpoint):
+            # Behind a login for all of the API it does not matter who gets as far as that.
+            if endpoint.login is not Login.REQUIRED and (part.uncertain_only or part.uncertain):
+                return Verdict(
+                    stance=Stance.UNCLEAR,
+                    sentence=f"Ollama answers on {bind(endpoint)}. Whether clients "
+                    f"{_where(part.zone, list(part.uncertain))} get through could not be "
+                    f"told{_reason(part.because)}.",
+                    path=_path(endpoint),
+                    cure=part.cure,
+                )
+    for endpoint in report.endpoints:
+        if not endpoint.certain and any(part.open for part in outside(endpoint)):
+            return Verdict(
+                stance=Stance.UNCLEAR,
+                sentence=f"{bind(endpoint)} may lead to Ollama; this host alone cannot tell.",
+                path=_path(endpoint),
+            )
+    for gap in report.gaps:
+        return Verdict(
+            stance=Stance.UNCLEAR,
+            sentence=f"There may be a way in that could not be looked at: {gap.subject} "
+            f"({gap.reason}).",
+            path=_path(report.endpoints[0]) if report.endpoints else (),
+            cure=gap.cure,
+        )
+    return None
+
+
+def _shut(report: Report) -> Verdict:
+    if not report.endpoints:
+        return Verdict(
+            stance=Stance.NOT_SERVING,
+            sentence="Ollama is installed, and no server of it is listening.",
+        )
+    beyond = [endpoint for endpoint in report.endpoints if not _on_loopback(endpoint)]
+    if beyond:
+        return Verdict(
+            stance=Stance.PROTECTED,
+            sentence=f"Ollama listens on {_listed([bind(endpoint) for endpoint in beyond])}, and "
+            "nothing outside this machine gets through to it.",
+            path=_path(beyond[0]),
+        )
+    names = " and ".join(report.host.ollama_versions[:1])
+    return Verdict(
+        stance=Stance.LOCAL_ONLY,
+        sentence=f"Only programs on this machine can reach Ollama{names and ' '}{names}.",
+        path=_path(report.endpoints[0]),
+    )
+
+
+def _on_loopback(endpoint: Endpoint) -> bool:
+    return endpoint.address.startswith(("127.", "::ffff:127.")) or endpoint.address == "::1"
+
+
+def _caveat(report: Report) -> str:
+    return ", as far as this host decides" if report.beyond_host else ""
+
+
+def _reason(because: tuple[str, ...]) -> str:
+    return f": {because[0].rstrip('.')}" if because else ""
+
+
+def _anyone(parts: list[tuple[Endpoint, ZoneReach]]) -> str:
+    """`Anyone on the internet, on 192.168.1.0/24 and in containers on this host`."""
+    places = []
+    for zone in _OUTSIDE:
+        here = [part for _, part in parts if part.zone is zone]
+        if not here:
+            continue
+        networks = list(dict.fromkeys(network for part in here for network in part.networks))
+        if zone is Zone.INTERNET and any(part.extent is Extent.ALL for part in here):
+            families = {part.family for part in here if part.extent is Extent.ALL}
+            partly = [net for part in here if part.family not in families for net in part.networks]
+            places.append(_whole_internet(families))
+            places += [_where(zone, partly)] if partly else []
+        else:
+            places.append(_where(zone, networks))
+    return f"Anyone {_and(places)}"
+
+
+def _whole_internet(families: set[Family]) -> str:
+    if len(families) == len(Family):
+        return "on the internet"
+    return f"on the {'IPv4' if Family.IPV4 in families else 'IPv6'} internet"
+
+
+def _where(zone: Zone, networks: list[str]) -> str:
+    named = _listed([net for net in networks if not net.startswith("fe80:")] or networks)
+    match zone:
+        case Zone.INTERNET:
+            return f"on the internet (of {named})" if named else "on the internet"
+        case Zone.LAN:
+            return f"on {named}" if named else "on the local network"
+        case Zone.VPN:
+            return f"on the VPN ({named})" if named else "on the VPN"
+        case Zone.CONTAINER:
+            return "in containers on this host"
+        case Zone.HOST:
+            return "on this machine"
+
+
+def _listed(names: list[str]) -> str:
+    if len(names) <= _NAMED:
+        return _and(names)
+    return f"{', '.join(names[:_NAMED])} and {len(names) - _NAMED} more"
+
+
+def _and(names: Iterable[str]) -> str:
+    *most, last = [*names] or [""]
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def _path(endpoint: Endpoint) -> tuple[str, ...]:
+    families = "+".join("IPv4" if f is Family.IPV4 else "IPv6" for f in endpoint.families)
+    at = f"{bind(endpoint)} ({families})" if len(endpoint.families) > 1 else bind(endpoint)
+    hops = tuple(hop.name for hop in endpoint.hops if hop.kind != "socket")
+    return (at, *hops, _filtering(endpoint), _login(endpoint))
+
+
+def _filtering(endpoint: Endpoint) -> str:
+    parts = outside(endpoint)
+    if _on_loopback(endpoint) and not any(part.open or part.uncertain_only for part in parts):
+        return "not reachable from outside"
+    if not parts:
+        return "no other network to come from"
+    extents = {part.extent for part in parts}
+    if Extent.UNKNOWN in extents or any(part.uncertain for part in parts):
+        return "not known what filters it"
+    if extents == {Extent.ALL}:
+        return "nothing filters it"
+    if extents == {Extent.NONE}:
+        return "stopped for everyone outside"
+    return "filtered in part"
+
+
+def _login(endpoint: Endpoint) -> str:
+    if endpoint.login is Login.NONE:
+        return "login on part of the API only" if endpoint.open_paths else "no login"
+    return "login required" if endpoint.login is Login.REQUIRED else "login not known"
