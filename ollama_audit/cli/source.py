@@ -1,0 +1,55 @@
+"""Where a snapshot comes from: this host, or a file."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+from ollama_audit.cli.exits import UsageProblem
+from ollama_audit.snapshot.host import HostSnapshot
+
+LIMIT = 256 * 1024 * 1024
+"""Bytes of a snapshot; one of a host with a 100,000-element set takes some 20 MiB."""
+
+
+def obtain(file: str | None, *, probe: bool) -> HostSnapshot:
+    """The snapshot in `file` (`-` for standard input), or one of this host, read now.
+
+    Raises:
+        UsageProblem: The file cannot be read or holds no snapshot.
+    """
+    if file is None:
+        return _collect(probe=probe)
+    from ollama_audit.snapshot.codec import SnapshotError, decode  # noqa: PLC0415
+
+    try:
+        return decode(read(file))
+    except SnapshotError as problem:
+        raise UsageProblem(f"{file}: no snapshot that this program reads: {problem}") from problem
+
+
+def _collect(*, probe: bool) -> HostSnapshot:
+    host = importlib.import_module("ollama_audit.collect.host")  # reads the host: heavy
+    collected = host.collect() if probe else host.collect(probe=False)
+    assert isinstance(collected, HostSnapshot)
+    return collected
+
+
+def read(file: str) -> bytes:
+    """All bytes of a file that the user named, `-` for standard input.
+
+    Raises:
+        UsageProblem: It cannot be read, or is larger than any document of ours.
+    """
+    try:
+        if file == "-":
+            data = sys.stdin.buffer.read(LIMIT + 1)
+        else:
+            with Path(file).open("rb") as opened:
+                data = opened.read(LIMIT + 1)
+    except OSError as problem:
+        raise UsageProblem(f"cannot read {file}: {problem.strerror}") from problem
+    if len(data) > LIMIT:
+        raise UsageProblem(f"{file}: is larger than {LIMIT // 1024 // 1024} MiB")
+    return data
