@@ -105,16 +105,23 @@ class Netlink:
             NetlinkError: The kernel refused, or did not answer in time, or answered too much.
         """
         for _ in range(attempts):
-            answer, whole = self._dump_once(message_type, body)
+            answer, whole = self._exchange(message_type, body, _REQUEST | _DUMP)
             if whole:
                 return answer
         raise ChangedError
 
-    def _dump_once(self, message_type: int, body: bytes) -> tuple[bytes, bool]:
+    def ask(self, message_type: int, body: bytes) -> bytes:
+        """The one message that answers a question, header included.
+
+        Raises:
+            NetlinkError: The kernel refused, or did not answer in time.
+        """
+        return self._exchange(message_type, body, _REQUEST)[0]
+
+    def _exchange(self, message_type: int, body: bytes, flags: int) -> tuple[bytes, bool]:
+        """The answer, and whether it is whole: not disturbed by a change of the table."""
         self._sequence += 1
-        header = _HEADER.pack(
-            _HEADER.size + len(body), message_type, _REQUEST | _DUMP, self._sequence, 0
-        )
+        header = _HEADER.pack(_HEADER.size + len(body), message_type, flags, self._sequence, 0)
         deadline = time.monotonic() + self._timeout_s
         parts: list[bytes] = []
         size, whole = 0, True
@@ -126,7 +133,7 @@ class Netlink:
                 parts.append(content)
                 size += len(content)
                 whole = whole and not interrupted
-                if done:
+                if done or (content and not flags & _DUMP):
                     return b"".join(parts), whole
                 if size > self._limit:
                     raise NetlinkError(f"there is more than {self._limit} bytes of it")

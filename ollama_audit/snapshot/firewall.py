@@ -47,4 +47,8 @@ class FirewallCapture(msgspec.Struct, frozen=True, kw_only=True):
     ipsets: Observed[str]
     """`ipset save`; run only when a rule refers to a set."""
     unmodelled: Observed[tuple[str, ...]]
-    """What may drop packets but can only be detected, a sentence each: tc filters, eBPF, IPVS."""
+    """What may drop packets but can only be detected, a sentence each: tc filters, eBPF, IPVS.
+
+    One that concerns a single interface begins with its name and a colon; `Interface.unmodelled`
+    has it too.
+    """

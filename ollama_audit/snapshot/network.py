@@ -132,6 +132,8 @@ class Interface(msgspec.Struct, frozen=True, kw_only=True):
     """An XDP program is attached: packets may be dropped before any packet filter."""
     peer_namespace: int = -1
     """IFLA_LINK_NETNSID: the other end is in another network namespace; -1 when not."""
+    unmodelled: tuple[str, ...] = ()
+    """What may drop its packets and can only be detected: XDP, tc filters, bridge netfilter."""
     addresses: tuple[InterfaceAddress, ...] = ()
 
 
