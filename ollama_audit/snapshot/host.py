@@ -6,12 +6,12 @@ from datetime import datetime
 
 import msgspec
 
-from ollama_audit.observed import Observed
+from ollama_audit.observed import Known, Observed
 from ollama_audit.snapshot.files import FileFact
 from ollama_audit.snapshot.network import NetworkNamespace
 from ollama_audit.snapshot.platform import Platform, Privileges
 from ollama_audit.snapshot.process import OllamaServer, Process, Setting
-from ollama_audit.snapshot.service import SystemdUnit
+from ollama_audit.snapshot.service import SocketUnit, SystemdUnit
 
 SCHEMA = "ollama-audit/snapshot/1"
 
@@ -45,6 +45,8 @@ class HostSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """Owners of listening sockets in those namespaces, and forwarders, by ascending pid."""
     units: Observed[tuple[SystemdUnit, ...]]
     """Units that run, ran or would run Ollama, the system's first."""
+    socket_units: Observed[tuple[SocketUnit, ...]] = Known((), "systemd holds no TCP socket")
+    """Sockets that systemd holds for services (systemd.socket(5)), by name."""
     environment_sources: tuple[Setting, ...] = ()
     """Ollama variables set outside units: /etc/environment, profiles, snap; with path and line."""
     environment_gaps: tuple[str, ...] = ()

@@ -58,3 +58,15 @@ class SystemdUnit(msgspec.Struct, frozen=True, kw_only=True):
     ip_address_allow: tuple[str, ...] = ()
     """IPAddressAllow= (systemd.resource-control(5)), CIDRs."""
     ip_address_deny: tuple[str, ...] = ()
+
+
+class SocketUnit(msgspec.Struct, frozen=True, kw_only=True):
+    """A TCP socket that systemd holds until a service is needed (systemd.socket(5))."""
+
+    name: str
+    listens: tuple[str, ...]
+    """As `systemctl show` prints Listen=, without the kind: `127.0.0.1:8080`, `[::]:8080`."""
+    service: str
+    """The unit that it starts (Triggers=)."""
+    arguments: Observed[tuple[str, ...]]
+    """ExecStart= of that service, with secrets masked."""

@@ -10,17 +10,31 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from ollama_audit.exposure.forwarders import relays
 from ollama_audit.exposure.forwarders.docker import docker_proxy
 from ollama_audit.exposure.forwarders.step import Forwarder, Onward, unclear
 from ollama_audit.exposure.model import Hop, Login
 from ollama_audit.exposure.terrain import Terrain
-from ollama_audit.observed import Unknown, known_or
+from ollama_audit.observed import Unknown
 from ollama_audit.snapshot.network import Listener, NetworkNamespace
 from ollama_audit.snapshot.process import Process
 
 __all__ = ["FORWARDERS", "Onward", "onward", "passes_on"]
 
-FORWARDERS: Mapping[str, Forwarder] = MappingProxyType({"docker-proxy": docker_proxy})
+FORWARDERS: Mapping[str, Forwarder] = MappingProxyType(
+    {
+        "conmon": relays.holds_only,
+        "docker-proxy": docker_proxy,
+        "dockerd": relays.holds_only,
+        "kubectl": relays.kubectl,
+        "redir": relays.redir,
+        "socat": relays.socat,
+        "ssh": relays.ssh,
+        "sshd": relays.sshd,
+        "systemd": relays.activated,
+        "systemd-socket-": relays.socket_proxyd,
+    }
+)
 """By /proc/PID/comm, of at most 15 characters."""
 
 _NO_WAY = frozenset(
@@ -49,11 +63,12 @@ def onward(
 ) -> tuple[Onward, ...]:
     """The steps that the owners of a listener may take with a connection."""
     processes = [terrain.processes[pid] for pid in owners if pid in terrain.processes]
+    processes.sort(key=lambda process: (process.name not in FORWARDERS, process.pid == 1))
     if not processes:
         hop = Hop(kind="socket", name=f"the owner of {listener}", pid=owners[0] if owners else 0)
         return (Onward(hop=hop, login=Login.UNKNOWN, reason=f"who listens at {listener} is gone"),)
     process = processes[0]
-    if process.name in _NO_WAY or _is_runner(terrain, process) or _is_login_service(process):
+    if process.name in _NO_WAY or _is_runner(terrain, process):
         return ()
     if follow := FORWARDERS.get(process.name):
         return follow(terrain, namespace, listener, process)
@@ -67,13 +82,3 @@ def onward(
 def _is_runner(terrain: Terrain, process: Process) -> bool:
     runners = (runner.pid for server in terrain.servers.values() for runner in server.runners)
     return process.pid in runners
-
-
-def _is_login_service(process: Process) -> bool:
-    """Whether it is the SSH server itself; a session of it may hold a remote forward (`ssh -R`).
-
-    sshd(8) titles its processes: `sshd: /usr/sbin/sshd -D [listener] ...` and `sshd: user@pts/0`.
-    """
-    arguments: tuple[str, ...] = known_or(process.arguments, ())
-    title = " ".join(arguments)
-    return process.name == "sshd" and ("[listener]" in title or not title.startswith("sshd: "))
