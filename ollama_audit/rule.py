@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +28,7 @@ from ollama_audit.exposure.model import (
     Zone,
     ZoneReach,
 )
+from ollama_audit.managed import ManagedServer, managed_servers
 from ollama_audit.observed import Known, Observed, Unknown, UnobservedError, known_or, need
 from ollama_audit.outcome import (
     Evidence,
@@ -79,6 +80,7 @@ __all__ = [
     "Known",
     "Listener",
     "Login",
+    "ManagedServer",
     "Model",
     "NetworkNamespace",
     "Observed",
@@ -103,6 +105,7 @@ __all__ = [
     "calls_tools",
     "failed",
     "known_or",
+    "managed_servers",
     "manual_review",
     "need",
     "not_applicable",
@@ -149,10 +152,19 @@ class Check(Protocol):
         """
 
 
+def _no_values(_: Host) -> Mapping[str, object]:
+    return {}
+
+
+def _no_units(_: Host) -> tuple[str, ...]:
+    return ()
+
+
 class Remedy(msgspec.Struct, frozen=True, kw_only=True):
     """One way to mend a failure, on the hosts where `applies` holds.
 
-    Its script is `<rule>.<name>.sh.j2` beside the rule.
+    Its script is `<rule>.<name>.sh.j2` beside the rule. Of several that apply, the first is
+    taken. The three functions are pure, and never raise where the rule fails.
     """
 
     name: str
@@ -160,6 +172,12 @@ class Remedy(msgspec.Struct, frozen=True, kw_only=True):
     """What it does, in the imperative, for the plan: `bind to 127.0.0.1 in a drop-in`."""
     applies: Callable[[Host], bool]
     disruption: Disruption
+    values: Callable[[Host], Mapping[str, object]] = _no_values
+    """What its template may name, beside `host`."""
+    restarts: Callable[[Host], tuple[str, ...]] = _no_units
+    """The systemd units that it restarts."""
+    opt_in: str = ""
+    """Why it is only applied when asked for by name; empty for the others."""
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, dict=True):

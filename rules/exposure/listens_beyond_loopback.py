@@ -41,17 +41,21 @@ this machine gets through, because then the firewall alone keeps others out.
 from __future__ import annotations
 
 from ollama_audit.rule import (
+    Disruption,
     Evidence,
     Host,
     HostSnapshot,
     Known,
     Listener,
+    ManagedServer,
     OllamaServer,
     Outcome,
+    Remedy,
     Severity,
     Unknown,
     failed,
     known_or,
+    managed_servers,
     need,
     not_applicable,
     passed,
@@ -62,7 +66,28 @@ from ollama_audit.rule import (
 )
 
 
-@rule(severity=Severity.HIGH)
+def _bound(host: Host) -> tuple[ManagedServer, ...]:
+    """The servers under systemd that listen beyond loopback."""
+    return tuple(
+        managed
+        for managed in managed_servers(host.snapshot)
+        if not all(at.on_loopback for at in managed.listeners)
+    )
+
+
+@rule(
+    severity=Severity.HIGH,
+    remedies=(
+        Remedy(
+            name="systemd",
+            title="bind to 127.0.0.1 in a drop-in",
+            applies=lambda host: bool(_bound(host)),
+            disruption=Disruption.RESTART,
+            values=lambda host: {"bound": _bound(host)},
+            restarts=lambda host: tuple(managed.unit.name for managed in _bound(host)),
+        ),
+    ),
+)
 def listens_beyond_loopback(host: Host) -> Outcome:
     """Judge the bind address of every Ollama socket in the host's network."""
     servers = known_or(host.snapshot.servers, ())

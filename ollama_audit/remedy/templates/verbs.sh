@@ -1,0 +1,162 @@
+# --- The verbs of the steps ----------------------------------------------------------------------
+
+# apply: the file $1 gets mode $2 and what is on standard input; missing folders are made.
+write_file() {
+  local path=$1 mode=$2 folder
+  folder=${path%/*}
+  if [[ $PREVIEW == yes ]]; then
+    show_change "$path"
+    return 0
+  fi
+  is_kept "$path" || return 1
+  [[ -d $folder ]] || install --directory --mode=0755 -- "$folder"
+  cat >"$path.ollama-audit"
+  chmod "$mode" -- "$path.ollama-audit"
+  mv --force --no-target-directory -- "$path.ollama-audit" "$path"
+  say "  wrote $(printf '%q' "$path")"
+}
+
+show_change() {
+  local old=$1
+  [[ -e $old ]] || old=/dev/null
+  diff --unified --label "$1 (now)" --label "$1 (after)" -- "$old" - | sed 's/^/    /' || true
+}
+
+# A step may only write what it had kept: a mistake in a step must not cost a file.
+is_kept() {
+  local entry path
+  for entry in "$STEP"/kept/*; do
+    [[ -e $entry/path ]] || continue
+    read_path "$entry/path"
+    [[ $path != "$1" ]] || return 0
+  done
+  say "  $(printf '%q' "$1") was not kept, so it is not written"
+  return 1
+}
+
+has_kept_attributes() {
+  local depth path
+  while IFS= read -r -d '' depth && IFS= read -r -d '' path; do
+    [[ $1 != "$path" && ($depth == 0 || $1 != "$path"/*) ]] || return 0
+  done < <(cat -- "$STEP/trees" 2>/dev/null)
+  say "  owner and mode of $(printf '%q' "$1") were not kept, so they are not changed"
+  return 1
+}
+
+# apply: changes the mode of a path as chmod(1) does.
+change_mode() {
+  if [[ $PREVIEW == yes ]]; then
+    say "  chmod $1 $(printf '%q' "$2")   (now $(stat --format='%A' -- "$2"))"
+    return 0
+  fi
+  has_kept_attributes "$2" || return 1
+  chmod "$1" -- "$2"
+  say "  chmod $1 $(printf '%q' "$2")"
+}
+
+# apply: the same for everything below it; links are not followed.
+change_tree_mode() {
+  if [[ $PREVIEW == yes ]]; then
+    say "  chmod -R $1 $(printf '%q' "$2")"
+    return 0
+  fi
+  has_kept_attributes "$2" || return 1
+  chmod --recursive "$1" -- "$2"
+  say "  chmod -R $1 $(printf '%q' "$2")"
+}
+
+# apply: changes the owner of a path as chown(1) does.
+change_owner() {
+  if [[ $PREVIEW == yes ]]; then
+    say "  chown $1 $(printf '%q' "$2")   (now $(stat --format='%U:%G' -- "$2"))"
+    return 0
+  fi
+  has_kept_attributes "$2" || return 1
+  chown --no-dereference "$1" -- "$2"
+  say "  chown $1 $(printf '%q' "$2")"
+}
+
+# apply: the same for everything below it; links are not followed.
+change_tree_owner() {
+  if [[ $PREVIEW == yes ]]; then
+    say "  chown -R $1 $(printf '%q' "$2")"
+    return 0
+  fi
+  has_kept_attributes "$2" || return 1
+  chown --recursive --no-dereference "$1" -- "$2"
+  say "  chown -R $1 $(printf '%q' "$2")"
+}
+
+# apply, undo: units are read again, and this one is restarted if it runs, once for all steps.
+restart_unit() {
+  if [[ $PREVIEW == yes ]]; then
+    say "  restarts $1"
+    return 0
+  fi
+  printf '%s\n' "$1" >>"$STEP/units"
+}
+
+# verify: what $1... says holds now or within the time that a start may take.
+eventually() {
+  local until=$((SECONDS + PATIENCE))
+  until "$@"; do
+    ((SECONDS < until)) || return 1
+    sleep 0.2
+  done
+}
+
+# verify: unit $1 has OLLAMA_HOST on loopback, for now and for its next start, and every socket
+# that it listens on is on loopback.
+on_loopback() {
+  means_loopback "$(configured_host "$1")" || return 1
+  ! unit_is_active "$1" || eventually listens_on_loopback_only "$1"
+}
+
+listens_on_loopback_only() {
+  local found
+  found=$(listening "$1")
+  [[ -n $found && -z $(beyond_loopback <<<"$found") ]]
+}
+
+# verify: the API of unit $1 answers, if the unit ran before.
+serves() {
+  ! unit_is_active "$1" && [[ ! -e $WORK/active/$1 ]] && return 0
+  eventually answers_somewhere "$1"
+}
+
+answers_somewhere() {
+  local pid line address
+  unit_is_active "$1" || return 1
+  for pid in $(processes_of "$1"); do
+    for line in $(sockets_of "$pid"); do
+      address=$(readable <<<"$line")
+      address=${address%:*}
+      case $address in
+        '*' | 0.0.0.0) address=127.0.0.1 ;;
+        \[::1\]) address=::1 ;;
+      esac
+      answers "$pid" "$address" "$((16#${line#*:}))" && return 0
+    done
+  done
+  return 1
+}
+
+# verify: systemd has property $2 of unit $1 as $3.
+has_property() {
+  [[ $(systemctl show --property="$2" --value -- "$1") == "$3" ]]
+}
+
+# verify: nobody but its owner, or root, may write to this path by its mode.
+only_owner_writes() {
+  [[ -z $(find "$1" -maxdepth 0 ! -type l -perm /022) ]]
+}
+
+# verify: the same of everything below it.
+only_owner_writes_below() {
+  [[ -z $(find "$1" ! -type l -perm /022 -print -quit) ]]
+}
+
+# verify: nobody but its owner may read this path by its mode.
+only_owner_reads() {
+  [[ -z $(find "$1" -maxdepth 0 ! -type l -perm /077) ]]
+}
