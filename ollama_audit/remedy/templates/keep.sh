@@ -78,16 +78,16 @@ keep_found() {
   attributes "$1" "$2" >>"$STEP/attributes.before"
 }
 
-# `UID GID MODE PATH`, NUL after each.
+# `UID GID MODE PATH`, NUL after each; of a link, its own owner.
 attributes() {
-  find "$2" -maxdepth "$1" ! -type l -printf '%U %G %m %p\0'
+  find "$2" -maxdepth "$1" -printf '%U %G %m %p\0'
 }
 
 all_attributes() {
   local depth root
   [[ -e $1/trees ]] || return 0
   while IFS= read -r -d '' depth && IFS= read -r -d '' root; do
-    if [[ -e $root ]]; then attributes "$depth" "$root"; fi
+    if [[ -e $root || -L $root ]]; then attributes "$depth" "$root"; fi
   done <"$1/trees" | sort -zu
 }
 
@@ -166,9 +166,10 @@ put_back_attributes() {
   while IFS= read -r -d '' record; do
     read -r uid gid mode _ <<<"$record"
     path=${record#* * * }
-    [[ -e $path && ! -L $path ]] || continue
-    # chown(2) clears set-user-ID bits, so the mode comes after it.
-    if ! chown --no-dereference "$uid:$gid" -- "$path" || ! chmod "$mode" -- "$path"; then
+    [[ -e $path || -L $path ]] || continue
+    # chown(2) clears set-user-ID bits, so the mode comes after it. A link has no mode to set.
+    if ! chown --no-dereference "$uid:$gid" -- "$path" ||
+      { [[ ! -L $path ]] && ! chmod "$mode" -- "$path"; }; then
       say "  could not put back owner and mode of $(printf '%q' "$path")"
       failed=1
     fi

@@ -50,7 +50,7 @@ run_together() {
   done
   attempt settle
   if [[ $ANSWER != 0 ]]; then
-    take_back "the service could not be restarted with it"
+    take_back "the service does not run with it"
     return
   fi
   for id in "$@"; do
@@ -79,12 +79,13 @@ run_together() {
 remember_before() {
   local id unit
   listening_everywhere >"$WORK/listening"
-  mkdir -p -- "$WORK/active" "$WORK/devices"
+  mkdir -p -- "$WORK/active" "$WORK/answering" "$WORK/devices"
   for id in "$@"; do
     for unit in ${UNITS[$id]}; do
       [[ ! -e $WORK/active/$unit ]] || continue
       unit_is_active "$unit" || continue
       : >"$WORK/active/$unit"
+      answers_somewhere "$unit" && : >"$WORK/answering/$unit"
       compute_devices "$unit" >"$WORK/devices/$unit"
     done
   done
@@ -109,7 +110,15 @@ settle() {
     say "  restarting $unit"
     : >"$WORK/restarted"
     systemctl restart -- "$unit" || return 1
+    comes_back "$unit" || return 1
   done
+}
+
+# A server that answered before its restart must answer after it; only then is it known what it
+# listens on.
+comes_back() {
+  [[ -e $WORK/answering/$1 ]] || return 0
+  eventually answers_somewhere "$1" || { say "  $1 does not answer any more" && return 1; }
 }
 
 nothing_opened() {
@@ -160,6 +169,7 @@ settle_back() {
     fi
     say "  restarting $unit"
     systemctl restart -- "$unit" || return 1
+    comes_back "$unit" || say "  it did before the run"
   done
   rm -f -- "$WORK/restarted"
 }
@@ -324,10 +334,10 @@ undo_run() {
   for id in "${STEPS[@]}"; do
     [[ -e $RUN/$id/state && $(<"$RUN/$id/state") == appl* ]] && UNDER_WAY+=("$id")
   done
-  changed=$(for id in "${UNDER_WAY[@]}"; do changed_since "$RUN/$id"; done | sort -u)
+  changed=$(for id in "${UNDER_WAY[@]}"; do changed_since "$RUN/$id"; done | sort -u | sed 's/^/  /')
   if [[ -n $changed && $FORCE == no ]]; then
     complain "changed since the run; nothing was undone, --force puts back what was before:"
-    printf '  %s\n' "$changed" >&2
+    printf '%s\n' "$changed" >&2
     exit 2
   fi
   compare_folders "$RUN"

@@ -108,6 +108,7 @@ eventually() {
 # verify: unit $1 has OLLAMA_HOST on loopback, for now and for its next start, and every socket
 # that it listens on is on loopback.
 on_loopback() {
+  is_loaded "$1" || return 1
   means_loopback "$(configured_host "$1")" || return 1
   ! unit_is_active "$1" || eventually listens_on_loopback_only "$1"
 }
@@ -118,12 +119,7 @@ listens_on_loopback_only() {
   [[ -n $found && -z $(beyond_loopback <<<"$found") ]]
 }
 
-# verify: the API of unit $1 answers, if the unit ran before.
-serves() {
-  ! unit_is_active "$1" && [[ ! -e $WORK/active/$1 ]] && return 0
-  eventually answers_somewhere "$1"
-}
-
+# Whether the API of unit $1 answers on one of its sockets.
 answers_somewhere() {
   local pid line address
   unit_is_active "$1" || return 1
@@ -143,7 +139,13 @@ answers_somewhere() {
 
 # verify: systemd has property $2 of unit $1 as $3.
 has_property() {
-  [[ $(systemctl show --property="$2" --value -- "$1") == "$3" ]]
+  is_loaded "$1" && [[ $(systemctl show --property="$2" --value -- "$1") == "$3" ]]
+}
+
+# Whether systemd has the files of unit $1 as they are on disk. If not, what it prints of the
+# unit is not what a restart after the next reload would bring.
+is_loaded() {
+  [[ $(systemctl show --property=NeedDaemonReload --value -- "$1") != yes ]]
 }
 
 # verify: nobody but its owner, or root, may write to this path by its mode.
