@@ -12,12 +12,14 @@ from typing import Generic, TypeAlias, TypeVar, assert_never
 import msgspec
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+D = TypeVar("D")
 
 
-class Known(msgspec.Struct, Generic[T], frozen=True, tag_field="observed", tag="known"):
+class Known(msgspec.Struct, Generic[T_co], frozen=True, tag_field="observed", tag="known"):
     """A fact, and where it was read: a path, a command line, or an API name."""
 
-    value: T
+    value: T_co
     source: str
 
 
@@ -57,6 +59,6 @@ def need(fact: Known[T] | Unknown) -> T:
             assert_never(fact)
 
 
-def known_or(fact: Known[T] | Unknown, default: T) -> T:
+def known_or(fact: Known[T] | Unknown, default: D) -> T | D:
     """Return an observed value, or `default`: only where that cannot make a verdict better."""
     return fact.value if isinstance(fact, Known) else default
