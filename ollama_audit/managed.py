@@ -19,6 +19,24 @@ from ollama_audit.snapshot.service import SystemdUnit
 
 _UNIT_NAME = re.compile(r"[A-Za-z0-9:_.\\@-]{1,251}\.service")
 """systemd.unit(5): what a unit name may consist of; anything else is not trusted in a script."""
+_PLAIN_VALUE = re.compile(r"[A-Za-z0-9:/.,_\[\]-]*")
+"""No quotes, spaces, `$`, `%` or `\\`: systemd.unit(5) and systemd.exec(5) treat them alike."""
+
+
+class DropInSetting(msgspec.Struct, frozen=True, kw_only=True):
+    """A variable that a drop-in of ours gives to a unit; see `environment.sh.j2`."""
+
+    unit: str
+    name: str
+    value: str
+    drop_in: str
+    file: str
+    """The environment file that the drop-in names."""
+
+    @property
+    def assignment(self) -> str:
+        """As both files have it: `NAME=VALUE`."""
+        return f"{self.name}={self.value}"
 
 
 class ManagedServer(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +59,22 @@ class ManagedServer(msgspec.Struct, frozen=True, kw_only=True):
         `systemctl edit` writes, and `99-` would not be.
         """
         return f"{self.folder}/zz-ollama-audit-{purpose}.{suffix}"
+
+    def setting(self, purpose: str, name: str, value: str) -> DropInSetting:
+        """What gives this variable to the unit.
+
+        Raises:
+            ValueError: The value holds what the two files would each read in their own way.
+        """
+        if not _PLAIN_VALUE.fullmatch(value):
+            raise ValueError(f"{name}: {value!r} cannot be written into a unit")
+        return DropInSetting(
+            unit=self.unit.name,
+            name=name,
+            value=value,
+            drop_in=self.drop_in(purpose),
+            file=self.drop_in(purpose, "env"),
+        )
 
     @property
     def port(self) -> int:

@@ -83,8 +83,13 @@ def _bound(host: Host) -> tuple[ManagedServer, ...]:
             title="bind to 127.0.0.1 in a drop-in",
             applies=lambda host: bool(_bound(host)),
             disruption=Disruption.RESTART,
-            values=lambda host: {"bound": _bound(host)},
-            restarts=lambda host: tuple(managed.unit.name for managed in _bound(host)),
+            values=lambda host: {
+                "settings": [
+                    each.setting("bind", "OLLAMA_HOST", f"127.0.0.1:{each.port}")
+                    for each in _bound(host)
+                ]
+            },
+            restarts=lambda host: tuple(each.unit.name for each in _bound(host)),
         ),
     ),
 )

@@ -4,7 +4,8 @@ Of systemd it knows one unit's Environment= and EnvironmentFile= lines, read at 
 the order in which systemd applies them; that this order is the real one is shown in the lab.
 Files in /run/stub change its behaviour, one at a time: `restart-fails`, `slow-restart`,
 `wide-open` (the server listens on every address whatever it is told), `opens-another` (it opens
-a second socket, on every address), `mute` (it does not answer) and `dies` (it ends at once).
+a second socket, on every address), `mute` (it does not answer), `forgets` (it has one model less)
+and `dies` (it ends at once).
 """
 
 from __future__ import annotations
@@ -52,10 +53,10 @@ def environment(words: list[str], files: list[str]) -> dict[str, str]:
 def main_pid() -> int:
     try:
         pid = int((STATE / "pid").read_text())
-        os.kill(pid, 0)
+        state = Path(f"/proc/{pid}/stat").read_text().split()[2]
     except (OSError, ValueError):
         return 0
-    return 0 if Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z" else pid
+    return 0 if state == "Z" else pid
 
 
 def loaded() -> dict[str, list[str]]:
@@ -140,7 +141,7 @@ def serve() -> None:
     """Listen as OLLAMA_HOST says, and answer as `/api/version` does."""
     if knob("dies"):
         return
-    mute = knob("mute")
+    mute, forgets = knob("mute"), knob("forgets")
     host, _, port = os.environ.get("OLLAMA_HOST", "127.0.0.1").partition(":")
     if knob("wide-open"):
         host = "0.0.0.0"
@@ -149,9 +150,14 @@ def serve() -> None:
     server = socket.create_server((host, int(port or 11434)))
     while True:
         client, _ = server.accept()
-        client.recv(4096)
+        asked = (*client.recv(4096).split(), b"", b"")[1]
+        body = b'{"models":[{"name":"a"},{"name":"b"}]}'
+        if forgets:
+            body = b'{"models":[{"name":"b"}]}'
+        if asked == b"/api/version":
+            body = b'{"version":"0.9.3"}'
         if not mute:
-            client.sendall(b'HTTP/1.0 200 OK\r\n\r\n{"version":"0.9.3"}')
+            client.sendall(b"HTTP/1.0 200 OK\r\n\r\n" + body)
         client.close()
 
 

@@ -112,7 +112,9 @@ def test_a_dry_run_shows_and_changes_nothing(tmp_path: Path) -> None:
     assert said.text.endswith("No such file or directory\n")
 
 
-@pytest.mark.parametrize("knob", ["wide-open", "mute", "dies", "restart-fails", "opens-another"])
+@pytest.mark.parametrize(
+    "knob", ["wide-open", "mute", "dies", "restart-fails", "opens-another", "forgets"]
+)
 def test_what_does_not_work_is_rolled_back(tmp_path: Path, knob: str) -> None:
     said = play(
         tmp_path,

@@ -28,8 +28,8 @@ VERBS = frozenset(
     """
     keep keep_attributes keep_tree
     write_file change_mode change_tree_mode change_owner change_tree_owner restart_unit
-    on_loopback has_property only_owner_writes only_owner_writes_below only_owner_reads
-    eventually has_setting no_setting same_devices runs_as printf
+    on_loopback has_property has_setting runs_as runs_as_configured
+    only_owner_writes only_owner_writes_below only_owner_reads printf
     """.split()  # noqa: SIM905 - a block of words
 )
 

@@ -70,11 +70,11 @@ unit_is_active() {
   [[ $state == active || $state == activating || $state == reloading ]]
 }
 
-# OLLAMA_HOST as unit $1 would get it at its next start. systemd itself works it out, in a
-# transient unit with the same Environment=, EnvironmentFile=, ...: the last file wins over every
-# Environment= line (systemd.exec(5)), and no parser of ours has to know that. Fails when systemd
-# cannot tell, for instance because a file is missing.
-configured_host() {
+# The OLLAMA_ variables that unit $1 would start with, `NAME=VALUE`, sorted. systemd itself works
+# them out, in a transient unit with the same Environment=, EnvironmentFile=, ...: the last file
+# wins over every Environment= line (systemd.exec(5)), and no parser of ours has to know that.
+# Fails when systemd cannot tell, for instance because a file is missing.
+configured() {
   local unit=$1 name line settings=()
   for name in Environment PassEnvironment UnsetEnvironment; do
     settings+=("--property=$name=$(systemctl show --property="$name" --value -- "$unit")")
@@ -85,16 +85,23 @@ configured_host() {
       *' (ignore_errors=no)') settings+=("--property=EnvironmentFile=${line% (*}") ;;
     esac
   done < <(systemctl show --property=EnvironmentFiles --value -- "$unit")
-  # shellcheck disable=SC2016  # the transient unit expands it
   systemd-run --quiet --pipe --wait --collect "${settings[@]}" -- \
-    /bin/sh -c 'printf "%s\n" "${OLLAMA_HOST-}"' </dev/null 2>/dev/null
+    /bin/sh -c 'env; echo OLLAMA_=' </dev/null 2>/dev/null | grep ^OLLAMA_ | sort
 }
 
-# OLLAMA_HOST of the running main process of unit $1, as it was when it started.
-running_host() {
+# The same of the running main process of unit $1, as they were when it started.
+running() {
   local main
   main=$(systemctl show --property=MainPID --value -- "$1")
-  { tr '\0' '\n' <"/proc/$main/environ" | sed -n 's/^OLLAMA_HOST=//p' | head -n 1; } 2>/dev/null
+  {
+    echo OLLAMA_=
+    tr '\0' '\n' <"/proc/$main/environ" | grep ^OLLAMA_ || true
+  } 2>/dev/null | sort
+}
+
+# The value of variable $1 among `NAME=VALUE` lines; the first of equal names, as Go reads them.
+value_of() {
+  sed -n "s/^$1=//p" | head -n 1
 }
 
 # Whether this value of OLLAMA_HOST surely means loopback; unset and empty do
@@ -109,28 +116,54 @@ means_loopback() {
 # loopback, or is what it runs with already.
 restart_is_safe() {
   local unit=$1 host
-  if ! host=$(configured_host "$unit"); then
+  if ! host=$(configured "$unit"); then
     say "  systemd cannot say which OLLAMA_HOST $unit would start with"
     return 1
   fi
+  host=$(value_of OLLAMA_HOST <<<"$host")
   means_loopback "$host" && return 0
-  [[ $host == "$(running_host "$unit")" ]] && return 0
+  [[ $host == "$(running "$unit" | value_of OLLAMA_HOST)" ]] && return 0
   say "  a restart of $unit would take OLLAMA_HOST=$host from its files, which may let in more"
   say "  than now; set OLLAMA_HOST to a loopback address first"
   return 1
 }
 
-# Asks http://ADDRESS:PORT/api/version in the network namespace of process $1.
+# Prints what unit $1 answers to `GET $2`, status line first, on whichever of its sockets answers.
+# Asked in the network namespace of the process, on loopback where the socket is on every address.
+ask() {
+  local pid line address inside
+  unit_is_active "$1" || return 1
+  for pid in $(processes_of "$1"); do
+    inside=()
+    if [[ $(readlink "/proc/$pid/ns/net") != "$(readlink /proc/self/ns/net)" ]]; then
+      inside=(nsenter "--target=$pid" --net --)
+    fi
+    for line in $(sockets_of "$pid"); do
+      address=$(readable <<<"$line")
+      address=${address%:*}
+      case $address in
+        '*' | 0.0.0.0) address=127.0.0.1 ;;
+        \[*) address=${address:1:-1} ;;
+      esac
+      # shellcheck disable=SC2016  # the inner bash expands it
+      "${inside[@]}" timeout 5 bash -c '
+        exec 3<>"/dev/tcp/$1/$2" || exit 1
+        printf "GET %s HTTP/1.0\r\nHost: localhost\r\n\r\n" "$3" >&3
+        IFS= read -r status <&3 && [[ $status == HTTP/*" 200"* ]] || exit 1
+        printf "%s\n" "$status"
+        cat <&3' - "$address" "$((16#${line#*:}))" "$2" 2>/dev/null && return 0
+    done
+  done
+  return 1
+}
+
 answers() {
-  local pid=$1 address=$2 port=$3 inside=()
-  if [[ $(readlink "/proc/$pid/ns/net") != "$(readlink /proc/self/ns/net)" ]]; then
-    inside=(nsenter "--target=$pid" --net --)
-  fi
-  # shellcheck disable=SC2016  # the inner bash expands it
-  "${inside[@]}" timeout 2 bash -c '
-    exec 3<>"/dev/tcp/$1/$2" || exit 1
-    printf "GET /api/version HTTP/1.0\r\nHost: localhost\r\n\r\n" >&3
-    read -r _ status _ <&3 && [[ $status == 200 ]]' - "$address" "$port" 2>/dev/null
+  ask "$1" /api/version >/dev/null
+}
+
+# The names of the models that unit $1 offers.
+models_of() {
+  ask "$1" /api/tags | grep -o '"name":"[^"]*"' | sort -u || true
 }
 
 # What the running server of unit $1 said it computes on, from its own log; empty if it did not.

@@ -79,13 +79,13 @@ run_together() {
 remember_before() {
   local id unit
   listening_everywhere >"$WORK/listening"
-  mkdir -p -- "$WORK/active" "$WORK/answering" "$WORK/devices"
+  mkdir -p -- "$WORK/active" "$WORK/models" "$WORK/devices"
   for id in "$@"; do
     for unit in ${UNITS[$id]}; do
       [[ ! -e $WORK/active/$unit ]] || continue
       unit_is_active "$unit" || continue
       : >"$WORK/active/$unit"
-      answers_somewhere "$unit" && : >"$WORK/answering/$unit"
+      answers "$unit" && models_of "$unit" >"$WORK/models/$unit"
       compute_devices "$unit" >"$WORK/devices/$unit"
     done
   done
@@ -114,11 +114,19 @@ settle() {
   done
 }
 
-# A server that answered before its restart must answer after it; only then is it known what it
-# listens on.
+# A server that answered before its restart must answer after it, offer the same models and
+# compute on the same devices; and only when it answers is it known what it listens on.
 comes_back() {
-  [[ -e $WORK/answering/$1 ]] || return 0
-  eventually answers_somewhere "$1" || { say "  $1 does not answer any more" && return 1; }
+  local lost
+  [[ -e $WORK/models/$1 ]] || return 0
+  eventually answers "$1" || { say "  $1 does not answer any more" && return 1; }
+  lost=$(comm -23 "$WORK/models/$1" <(models_of "$1"))
+  [[ -z $lost ]] || { say "  $1 does not offer any more: ${lost//$'\n'/, }" && return 1; }
+  eventually has_its_devices "$1" || { say "  $1 lost a device to compute on" && return 1; }
+}
+
+has_its_devices() {
+  [[ -z $(comm -23 "$WORK/devices/$1" <(compute_devices "$1")) ]]
 }
 
 nothing_opened() {
@@ -370,7 +378,7 @@ restart_after_undo() {
     unit_is_active "$unit" || continue
     say "  restarting $unit"
     systemctl restart -- "$unit"
-    eventually answers_somewhere "$unit" || say "  $unit does not answer yet"
+    eventually answers "$unit" || say "  $unit does not answer yet"
     open=$(listening "$unit" | beyond_loopback)
     [[ -z $open ]] || say "  $unit listens on $(readable <<<"$open") again"
   done

@@ -109,7 +109,9 @@ eventually() {
 # that it listens on is on loopback.
 on_loopback() {
   is_loaded "$1" || return 1
-  means_loopback "$(configured_host "$1")" || return 1
+  local all
+  all=$(configured "$1") || return 1
+  means_loopback "$(value_of OLLAMA_HOST <<<"$all")" || return 1
   ! unit_is_active "$1" || eventually listens_on_loopback_only "$1"
 }
 
@@ -117,24 +119,6 @@ listens_on_loopback_only() {
   local found
   found=$(listening "$1")
   [[ -n $found && -z $(beyond_loopback <<<"$found") ]]
-}
-
-# Whether the API of unit $1 answers on one of its sockets.
-answers_somewhere() {
-  local pid line address
-  unit_is_active "$1" || return 1
-  for pid in $(processes_of "$1"); do
-    for line in $(sockets_of "$pid"); do
-      address=$(readable <<<"$line")
-      address=${address%:*}
-      case $address in
-        '*' | 0.0.0.0) address=127.0.0.1 ;;
-        \[::1\]) address=::1 ;;
-      esac
-      answers "$pid" "$address" "$((16#${line#*:}))" && return 0
-    done
-  done
-  return 1
 }
 
 # verify: systemd has property $2 of unit $1 as $3.
@@ -146,6 +130,31 @@ has_property() {
 # unit is not what a restart after the next reload would bring.
 is_loaded() {
   [[ $(systemctl show --property=NeedDaemonReload --value -- "$1") != yes ]]
+}
+
+# verify: unit $1 has variable $2 as $3, for now and for its next start.
+has_setting() {
+  local all
+  is_loaded "$1" || return 1
+  all=$(configured "$1") || return 1
+  [[ $(value_of "$2" <<<"$all") == "$3" ]] || return 1
+  ! unit_is_active "$1" || [[ $(running "$1" | value_of "$2") == "$3" ]]
+}
+
+# verify: unit $1 runs with the variables that its files give it.
+runs_as_configured() {
+  local all
+  is_loaded "$1" || return 1
+  ! unit_is_active "$1" || { all=$(configured "$1") && [[ $all == "$(running "$1")" ]]; }
+}
+
+# verify: the processes of unit $1 are of user $2, and so will the next be.
+runs_as() {
+  local pid
+  has_property "$1" User "$2" || return 1
+  for pid in $(processes_of "$1"); do
+    [[ $(stat --format=%U "/proc/$pid") == "$2" ]] || return 1
+  done
 }
 
 # verify: nobody but its owner, or root, may write to this path by its mode.
