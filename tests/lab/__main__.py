@@ -11,10 +11,11 @@ import sys
 from collections.abc import Sequence
 from types import FrameType
 
-from tests.lab.host import Host, leftovers, sweep
+from tests.lab.host import Host, end_all, leftovers, sweep
 from tests.lab.image.build import SUITES, base_image
-from tests.lab.lab import booted
+from tests.lab.lab import booted, chosen
 from tests.lab.outer import LabError, LabUnavailableError, cache, require
+from tests.lab.run import run
 from tests.lab.scenario import all_scenarios
 
 
@@ -36,6 +37,11 @@ def arguments() -> argparse.ArgumentParser:
         command.add_argument("--user", default="root", help="who runs it: root, or ada")
         if name == "exec":
             command.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- COMMAND")
+    run_ = commands.add_parser("run", help="run scenarios and compare; all, or those named")
+    run_.add_argument("scenario", nargs="*", help="name or shell pattern")
+    run_.add_argument("--no-audit", action="store_true", help="only check the scenarios' own truth")
+    run_.add_argument("--peer", action="store_true", help="also run llm-host-guard")
+    run_.add_argument("-v", "--verbose", action="store_true", help="tell of every doubtful cell")
     commands.add_parser("clean", help="remove leftovers of killed runs; with --all, the cache too")
     commands.choices["clean"].add_argument("--all", action="store_true")
     return parser
@@ -64,6 +70,11 @@ def dispatch(asked: argparse.Namespace) -> int:
         found = leftovers()
         print("\n".join(found) or "nothing is left of any run")
         return bool(found)
+    if asked.command == "run":
+        results = run(
+            chosen(asked.scenario), audit=not asked.no_audit, peer=asked.peer, verbose=asked.verbose
+        )
+        return int(any(result.problems for result in results))
     with booted(asked.scenario, product=not asked.bare, peer=asked.peer) as host:
         if asked.command == "shell":
             return enter(host, "exec bash -i", asked.user)
@@ -72,8 +83,9 @@ def dispatch(asked: argparse.Namespace) -> int:
 
 
 def terminated(number: int, _: FrameType | None) -> None:
-    """Leave through the `finally` blocks when told to end."""
-    sys.exit(128 + number)
+    """Leave as Ctrl-C does when told to end."""
+    del number
+    raise KeyboardInterrupt
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -88,7 +100,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"lab: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        return 130
+        # Threads may wait in a host that is gone; nothing of theirs is worth waiting for.
+        end_all()
+        sys.stdout.flush()
+        os._exit(130)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,9 @@ RUNTIME_DIR = "/run/user/1000"
 """Of `ada`, the only ordinary user of a lab host."""
 
 
+_wardens: list[subprocess.Popen[bytes]] = []
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
     """What a command inside a host said and how it ended."""
@@ -126,10 +129,17 @@ def booted_tree(layers: Sequence[Path]) -> Iterator[Host]:
     mountpoint = cache() / "mnt"
     mountpoint.mkdir(parents=True, exist_ok=True)
     warden = _start(identity, mountpoint, layers)
+    _wardens.append(warden)
     try:
-        host = _booted(warden, identity, mountpoint)
-        yield host
+        yield _booted(warden, identity, mountpoint)
     finally:
+        _end(warden)
+        _wardens.remove(warden)
+
+
+def end_all() -> None:
+    """End every host that this process has booted, whatever its threads are doing."""
+    for warden in _wardens:
         _end(warden)
 
 
@@ -200,10 +210,8 @@ def _processes(warden: int) -> tuple[int, int] | None:
 def _end(warden: subprocess.Popen[bytes]) -> None:
     """Close the pipe: the keeper ends, and with it its namespaces."""
     assert warden.stdin is not None, "made with a pipe"
-    assert warden.stdout is not None, "made with a pipe"
     warden.stdin.close()
     warden.wait(timeout=30)
-    warden.stdout.close()
 
 
 def leftovers() -> list[str]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from tests.lab.host import Host, booted_tree
@@ -40,6 +41,13 @@ def booted(
         yield host
 
 
+def prepare(suites: Iterable[str], *, product: bool, peer: bool) -> None:
+    """Make images and layers before many scenarios want them at once."""
+    for suite in sorted(suites):
+        base_image(suite)
+        layers(suite, product=product, peer=peer)
+
+
 def named(name: str) -> Scenario:
     """The scenario of this name.
 
@@ -51,3 +59,18 @@ def named(name: str) -> Scenario:
         near = ", ".join(get_close_matches(name, known, 3)) or "see `python -m tests.lab list`"
         raise LabError(f"no scenario {name!r}; {near}")
     return known[name]
+
+
+def chosen(patterns: Sequence[str]) -> list[Scenario]:
+    """The scenarios of these names or shell patterns; all without any.
+
+    Raises:
+        LabError: A pattern matches none.
+    """
+    if not patterns:
+        return list(all_scenarios().values())
+    found = []
+    for pattern in patterns:
+        names = [name for name in all_scenarios() if fnmatchcase(name, pattern)]
+        found += [all_scenarios()[name] for name in names] or [named(pattern)]
+    return found
