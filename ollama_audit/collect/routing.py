@@ -54,6 +54,7 @@ _RULE = struct.Struct("=BBBBBxxBI")
 _FRA_DST, _FRA_SRC, _FRA_IIFNAME, _FRA_GOTO, _FRA_PRIORITY, _FRA_FWMARK = 1, 2, 3, 4, 6, 10
 _FRA_FLOW, _FRA_SUPPRESS_PREFIXLEN, _FRA_TABLE, _FRA_FWMASK = 11, 14, 15, 16
 _FRA_OIFNAME, _FRA_PAD, _FRA_L3MDEV, _FRA_PROTOCOL = 17, 18, 19, 21
+_FRA_MASKS = (27, 28, 29, 30)
 _RULE_INVERT = 0x2
 _RULE_ACTIONS = {
     1: "lookup",
@@ -67,6 +68,7 @@ _RULE_READ = {
     *(_FRA_DST, _FRA_SRC, _FRA_IIFNAME, _FRA_GOTO, _FRA_PRIORITY, _FRA_FWMARK),
     *(_FRA_SUPPRESS_PREFIXLEN, _FRA_TABLE, _FRA_FWMASK, _FRA_OIFNAME, _FRA_L3MDEV),
     *(_FRA_FLOW, _FRA_PAD, _FRA_PROTOCOL),  # set a realm, fill a gap, name the author: no selectors
+    *_FRA_MASKS,  # come with the flow label, ports and DSCP that they are of
 }
 _RULE_SELECTORS = {
     12: "tun_id",
