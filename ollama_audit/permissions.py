@@ -13,9 +13,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from ollama_audit.observed import Known, Observed, Unknown
+from ollama_audit.observed import Known, Observed, Unknown, known_or
 from ollama_audit.outcome import Evidence
-from ollama_audit.snapshot.files import FileFact, FileKind, Stat
+from ollama_audit.snapshot.files import FileFact, FileKind, FileRole, Stat
+from ollama_audit.snapshot.process import OllamaServer
+from ollama_audit.snapshot.service import SystemdUnit
 
 _STICKY = 0o1000
 _LINKS = 8
@@ -44,6 +46,19 @@ class Trusted:
         return tuple(name for name in stat.group_members if name not in self.users)
 
 
+def service_users(servers: Iterable[OllamaServer], units: tuple[SystemdUnit, ...]) -> Trusted:
+    """Root and the users of these servers; where there are none, the users that units name."""
+    trusted = Trusted()
+    running = tuple(servers)
+    for server in running:
+        uid = known_or(server.process.uid, -1)
+        trusted = trusted.including(uid if uid >= 0 else None, server.process.user)
+    if not running:
+        for unit in units:
+            trusted = trusted.including(None, unit.user or unit.owner)
+    return trusted
+
+
 @dataclass(frozen=True, slots=True)
 class Access:
     """Why others get at a path, and what could not be read on the way."""
@@ -62,7 +77,12 @@ class FileTree:
     """The files of a snapshot by path, as each root has them."""
 
     def __init__(self, files: Iterable[FileFact]) -> None:
-        self._stats = {(fact.pid, fact.path): fact.stat for fact in files}
+        self._facts = tuple(files)
+        self._stats = {(fact.pid, fact.path): fact.stat for fact in self._facts}
+
+    def having(self, *roles: FileRole) -> tuple[FileFact, ...]:
+        """The facts of these roles, in the snapshot's order."""
+        return tuple(fact for fact in self._facts if fact.role in roles)
 
     def stat(self, pid: int, path: str) -> Observed[Stat]:
         """What is known of a path, in the root of this process (0: the host's)."""

@@ -42,7 +42,7 @@ from ollama_audit.outcome import (
     unknown,
     unread,
 )
-from ollama_audit.permissions import Access, FileTree, Trusted
+from ollama_audit.permissions import Access, FileTree, Trusted, service_users
 from ollama_audit.reachability import (
     as_unknown,
     calls_tools,
@@ -114,6 +114,7 @@ __all__ = [
     "proven_local",
     "reachable_from",
     "rule",
+    "service_users",
     "unknown",
     "unread",
     "unseen",

@@ -315,12 +315,13 @@ def unit(  # noqa: PLR0913 - one argument a difference
     environment_files: tuple[EnvironmentFile, ...] = (),
     need_daemon_reload: bool = False,
     properties: dict[str, str] | None = None,
+    fragment: str = UNIT,
 ) -> SystemdUnit:
     """The unit that Ollama's install script writes, and its drop-ins."""
-    fragment = UnitFile(
-        path=UNIT,
-        settings=Known(settings({"PATH": "/usr/local/bin:/usr/bin"}, UNIT), UNIT),
-        directives=Known((Setting(name="User", value=user, path=UNIT, line=7),), UNIT),
+    first = UnitFile(
+        path=fragment,
+        settings=Known(settings({"PATH": "/usr/local/bin:/usr/bin"}, fragment), fragment),
+        directives=Known((Setting(name="User", value=user, path=fragment, line=7),), fragment),
     )
     return SystemdUnit(
         name=name,
@@ -331,7 +332,7 @@ def unit(  # noqa: PLR0913 - one argument a difference
         main_pid=main_pid if active else 0,
         user=user,
         group=user,
-        files=(fragment, *files),
+        files=(first, *files),
         environment=settings({"PATH": "/usr/local/bin:/usr/bin", **(env or {})}),
         environment_files=environment_files,
         need_daemon_reload=need_daemon_reload,
@@ -356,7 +357,7 @@ def stat(  # noqa: PLR0913 - one argument a difference
     target: str = "",
 ) -> Stat:
     """Owner and mode; root is 0, `ollama` is the service's, anybody else a user of the host."""
-    numbers = {"root": 0, "ollama": UID}
+    numbers = {"root": 0, "ollama": UID, "bob": 1001}
     group = group or user
     return Stat(
         kind=kind,
@@ -404,12 +405,15 @@ INSTALLED: dict[str, tuple[FileRole, Stat]] = {
 
 
 def files(
-    changes: Mapping[str, tuple[FileRole, Stat | Unknown]] | None = None,
+    changes: Mapping[str, tuple[FileRole, Stat] | tuple[FileRole, Unknown]] | None = None,
     *,
     without: Iterable[str] = (),
 ) -> tuple[FileFact, ...]:
     """The installed files with these added or in their place."""
-    merged: dict[str, tuple[FileRole, Stat | Unknown]] = {**INSTALLED, **(changes or {})}
+    merged: dict[str, tuple[FileRole, Stat] | tuple[FileRole, Unknown]] = {
+        **INSTALLED,
+        **(changes or {}),
+    }
     return tuple(
         FileFact(
             path=path,
@@ -572,6 +576,7 @@ def host(  # noqa: PLR0913 - one argument a difference
     container: str = "",
     environment_sources: tuple[Setting, ...] = (),
     root: bool = True,
+    installed: bool = True,
 ) -> Host:
     """A Debian host with Ollama as installed, changed in what is given."""
     snapshot = HostSnapshot(
@@ -596,7 +601,7 @@ def host(  # noqa: PLR0913 - one argument a difference
         ),
         servers=servers or Known((server(),), "/proc"),
         unseen_processes=Known(unseen, "/proc") if isinstance(unseen, int) else unseen,
-        installations=(Installation(path=BINARY, kind="binary"),),
+        installations=(Installation(path=BINARY, kind="binary"),) if installed else (),
         namespaces=namespaces or Known((namespace("127.0.0.1:11434"),), "/proc/*/ns/net"),
         processes=processes,
         units=units or Known((unit(),), "systemctl show"),

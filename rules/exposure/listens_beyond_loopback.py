@@ -148,10 +148,9 @@ def _evidence(at: Listener, owned: dict[int, OllamaServer]) -> list[Evidence]:
     """The socket, and the setting that made it so."""
     pid = min(_owners(at) & owned.keys())
     found = [Evidence(f"process {pid}", f"listens on {at}")]
-    environment = known_or(owned[pid].environment, ())
-    bound = [setting for setting in environment if setting.name == "OLLAMA_HOST"]
-    if bound:
-        found.append(Evidence(f"/proc/{pid}/environ", f"OLLAMA_HOST={bound[-1].value}"))
+    server = owned[pid]
+    if isinstance(server.environment, Known) and (bound := server.variable("OLLAMA_HOST")):
+        found.append(Evidence(server.environment.source, f"OLLAMA_HOST={bound.value}"))
     return found
 
 

@@ -1,0 +1,100 @@
+"""Others may replace the program that Ollama runs.
+
+## What it checks
+
+Only root may change Ollama's binary, the folders on the PATH of its service, and every folder
+above them. Of a server that a user runs on their own, that user may too.
+
+## Why it matters
+
+Whoever can write the binary, or put another program of the same name in front of it, has their
+program run by the service. Ollama's install script copies the PATH of the person who runs it into
+the unit, with folders of their home.
+
+## Fix by hand
+
+    sudo chown root: FILE && sudo chmod go-w FILE
+
+For a folder that belongs on nobody's PATH, take it out: `sudo systemctl edit ollama`, and set
+`Environment="PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"`.
+
+## Limits
+
+A group that may write counts when it has members beside root. Access control lists are seen but
+not read: where one is present the answer is unknown. Libraries that the binary loads are not
+judged.
+
+## References
+
+- CWE-732: Incorrect Permission Assignment for Critical Resource
+- CWE-427: Uncontrolled Search Path Element
+- MITRE ATLAS AML.T0010.001 AI Supply Chain Compromise: AI Software
+- NIST CSF 2.0 PR.PS-05, PR.AA-05
+- NIST SP 800-53 SI-7, AC-6
+- CIS Controls v8.1 3.3 Configure Data Access Control Lists
+- BSI SYS.1.3.A4 Schutz vor Ausnutzung von Schwachstellen in Anwendungen
+"""
+
+from __future__ import annotations
+
+from ollama_audit.rule import (
+    Access,
+    FileFact,
+    FileRole,
+    FileTree,
+    Host,
+    Outcome,
+    Severity,
+    SystemdUnit,
+    Trusted,
+    Unknown,
+    failed,
+    known_or,
+    need,
+    not_applicable,
+    passed,
+    rule,
+    unread,
+    unseen,
+)
+
+
+@rule(severity=Severity.HIGH)
+def binary_writable_by_others(host: Host) -> Outcome:
+    """Judge the binaries and the PATH folders, and the folders above them."""
+    tree = FileTree(host.snapshot.files)
+    facts = tree.having(FileRole.BINARY, FileRole.PATH_FOLDER)
+    access = Access()
+    for fact in facts:
+        access += tree.writable(fact.pid, fact.path, _trusted(host, fact))
+    if access.weak:
+        paths = ", ".join(dict.fromkeys(evidence.source for evidence in access.weak))
+        return failed(f"Others may replace the program that Ollama runs: {paths}", access.weak)
+    doubts = (*access.unread, *unseen(host.snapshot))
+    if doubts:
+        return unread(*doubts)
+    if not any(fact.role is FileRole.BINARY for fact in facts):
+        if not need(host.snapshot.servers) and not host.snapshot.installations:
+            return not_applicable("Ollama is not installed")
+        return unread(Unknown("Ollama's binary was not found", "files"))
+    return passed("Only root may replace the program that Ollama runs")
+
+
+def _trusted(host: Host, fact: FileFact) -> Trusted:
+    """Root, and whoever runs this binary outside a system service: it is theirs to change."""
+    trusted = Trusted()
+    for server in known_or(host.snapshot.servers, ()):
+        process = server.process
+        own_root = known_or(process.own_mounts, default=False)
+        same = fact.pid == server.pid or (fact.pid == 0 and not own_root)
+        personal = process.unit_owner or not process.unit.endswith(".service")
+        runs_it = known_or(process.executable, "") == fact.path or fact.role is not FileRole.BINARY
+        alone = not any(unit.executable == fact.path for unit in _system_units(host))
+        if same and personal and runs_it and alone and not process.container:
+            uid = known_or(process.uid, -1)
+            trusted = trusted.including(uid if uid >= 0 else None, process.user)
+    return trusted
+
+
+def _system_units(host: Host) -> list[SystemdUnit]:
+    return [unit for unit in known_or(host.snapshot.units, ()) if not unit.owner]

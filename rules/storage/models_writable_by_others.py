@@ -1,0 +1,94 @@
+"""Others may change the models.
+
+## What it checks
+
+Only root and the user that Ollama runs as may change the models folder and the folders above it.
+
+## Why it matters
+
+A model is a program of a kind: its template and system prompt decide what every answer is, its
+weights decide the rest, and a flaw in the parser makes a crafted file run code. Whoever can write
+the folder can put such a file there, without a trace in Ollama's log.
+
+## Fix by hand
+
+    sudo chown -R ollama: /usr/share/ollama/.ollama/models
+    sudo chmod -R go-w /usr/share/ollama/.ollama/models
+
+The evidence names the folder when yours is elsewhere. Keep it out of `/tmp` and of shares that
+others write.
+
+## Limits
+
+The folder is judged, and the ones above it, not every file in it. A group that may write counts
+when it has other members; where an access control list is present the answer is unknown. Whoever
+can reach the API can change models too: see the `reachable-from-...` rules.
+
+## References
+
+- CWE-732: Incorrect Permission Assignment for Critical Resource
+- OWASP LLM04:2025 Data and Model Poisoning
+- MITRE ATLAS AML.T0018 Manipulate AI Model
+- NIST CSF 2.0 PR.DS-01, PR.AA-05
+- NIST SP 800-53 SI-7, SC-28
+- CIS Controls v8.1 3.3 Configure Data Access Control Lists
+- BSI SYS.1.6.A19 Einbinden von Datenspeichern in Container
+"""
+
+from __future__ import annotations
+
+from ollama_audit.rule import (
+    Access,
+    FileFact,
+    FileRole,
+    FileTree,
+    Host,
+    Outcome,
+    Severity,
+    Trusted,
+    Unknown,
+    failed,
+    known_or,
+    need,
+    not_applicable,
+    passed,
+    rule,
+    service_users,
+    unread,
+    unseen,
+)
+
+
+@rule(severity=Severity.MEDIUM)
+def models_writable_by_others(host: Host) -> Outcome:
+    """Judge the models folders and the folders above them."""
+    tree = FileTree(host.snapshot.files)
+    facts = tree.having(FileRole.MODELS)
+    access = Access()
+    for fact in facts:
+        access += tree.writable(fact.pid, fact.path, _trusted(host, fact))
+    if access.weak:
+        paths = ", ".join(dict.fromkeys(evidence.source for evidence in access.weak))
+        return failed(f"Others may change the models: {paths}", access.weak)
+    doubts = (*access.unread, *unseen(host.snapshot))
+    if doubts:
+        return unread(*doubts)
+    servers = need(host.snapshot.servers)
+    known = {(fact.pid, fact.path) for fact in facts}
+    for server in servers:
+        place = need(server.models_directory)
+        if not {(0, place), (server.pid, place)} & known:
+            return unread(Unknown("nobody looked at it", place))
+    if not facts:
+        return not_applicable("there is no models folder")
+    return passed("Only Ollama and root may change the models")
+
+
+def _trusted(host: Host, fact: FileFact) -> Trusted:
+    """Root and those who run a server on this folder; if nobody does, whoever the unit names."""
+    using = [
+        server
+        for server in known_or(host.snapshot.servers, ())
+        if known_or(server.models_directory, fact.path) == fact.path and fact.pid in (0, server.pid)
+    ]
+    return service_users(using, known_or(host.snapshot.units, ()))
