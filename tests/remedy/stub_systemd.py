@@ -150,7 +150,10 @@ def serve() -> None:
     server = socket.create_server((host, int(port or 11434)))
     while True:
         client, _ = server.accept()
-        asked = (*client.recv(4096).split(), b"", b"")[1]
+        request = b""
+        while not request.endswith(b"\r\n\r\n") and (part := client.recv(4096)):
+            request += part
+        asked = (*request.split(), b"", b"")[1]
         body = b'{"models":[{"name":"a"},{"name":"b"}]}'
         if forgets:
             body = b'{"models":[{"name":"b"}]}'

@@ -117,12 +117,14 @@ settle() {
 # A server that answered before its restart must answer after it, offer the same models and
 # compute on the same devices; and only when it answers is it known what it listens on.
 comes_back() {
-  local lost
   [[ -e $WORK/models/$1 ]] || return 0
   eventually answers "$1" || { say "  $1 does not answer any more" && return 1; }
-  lost=$(comm -23 "$WORK/models/$1" <(models_of "$1"))
-  [[ -z $lost ]] || { say "  $1 does not offer any more: ${lost//$'\n'/, }" && return 1; }
+  eventually has_its_models "$1" || { say "  $1 lost models that it offered" && return 1; }
   eventually has_its_devices "$1" || { say "  $1 lost a device to compute on" && return 1; }
+}
+
+has_its_models() {
+  [[ -z $(comm -23 "$WORK/models/$1" <(models_of "$1")) ]]
 }
 
 has_its_devices() {
