@@ -241,3 +241,47 @@ def snapshot(
     from ollama_audit.cli import snapshot as command  # noqa: PLC0415
 
     return command.save(output, probe=not no_probe)
+
+
+@app.command(cls=Command)
+def remediate(  # noqa: PLR0913  # one argument an option
+    *,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", metavar="RULE", help="For this rule alone; repeatable."),
+    ] = None,
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="FILE", help="Write the script (mode 0700).")
+    ] = "",
+    apply: Annotated[bool, typer.Option("--apply", help="Run the script, after asking.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --apply: do not ask.")] = False,
+    snapshot: Snapshot = None,
+    no_probe: Probe = False,
+) -> int:
+    """Print the plan that mends what was found, or write it as a script that can be undone."""
+    from ollama_audit.cli import remediate as command  # noqa: PLC0415
+
+    return command.remediate(
+        command.Request(
+            only=tuple(only or ()),
+            output=output,
+            apply=apply,
+            yes=yes,
+            snapshot=snapshot,
+            probe=not no_probe,
+        )
+    )
+
+
+@app.command(cls=Command)
+def undo(
+    run: Annotated[str, typer.Argument(metavar="[RUN]", show_default=False)] = "",
+    *,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also over what was changed since.")
+    ] = False,
+) -> int:
+    """Take back what a remediation script did, the newest run by default."""
+    from ollama_audit.cli import remediate as command  # noqa: PLC0415
+
+    return command.undo(run, force=force)
