@@ -36,8 +36,12 @@ def run(arguments: Sequence[str]) -> int:
         return _complain(str(problem))
     except typer.TyperException as problem:
         return _complain(problem.format_message(), "`ollama-audit --help` shows what there is")
-    except typer.Abort:
-        return _complain("interrupted", code=ExitCode.INTERRUPTED)
+    except SystemExit as left:  # how typer ends when standard output is a closed pipe
+        raise BrokenPipeError from left
+    except typer.Abort as abort:
+        raise KeyboardInterrupt from abort
+    if code == ExitCode.INTERRUPTED:  # how typer ends at SIGINT
+        raise KeyboardInterrupt
     return int(code or 0)
 
 

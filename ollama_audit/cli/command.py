@@ -21,13 +21,9 @@ class Command(TyperCommand):
     name the nearest right value; so conversion is left out.
     """
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        for parameter in self.params:
-            parameter.process_value = _as_text(parameter)  # type: ignore[method-assign, assignment]
-
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse, and keep the order of the options: which `-o` follows which `-f`."""
+        _keep_text(self, ctx)
         _, _, order = self.make_parser(ctx).parse_args(args=list(args))
         ctx.meta[ORDER] = [parameter.name for parameter in order]
         return super().parse_args(ctx, args)
@@ -38,6 +34,7 @@ class Group(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put `audit` in front of options that are not the program's own."""
+        _keep_text(self, ctx)
         own = {name for parameter in self.params for name in parameter.opts}
         own.update(ctx.help_option_names)
         bare = not args and not ctx.resilient_parsing
@@ -53,13 +50,19 @@ class Group(TyperGroup):
         return found
 
 
+def _keep_text(command: Any, ctx: Any) -> None:
+    """Leave conversion out for every option of a command, `--help` and completion included."""
+    for parameter in command.get_params(ctx):
+        parameter.process_value = _as_text(parameter)
+
+
 def _as_text(parameter: Any) -> Callable[[Any, Any], Any]:
     convert = parameter.process_value
 
     def process(ctx: Any, value: Any) -> Any:
         many = parameter.multiple or parameter.nargs == -1
         plain = value is None or isinstance(value, (str, bool, list, tuple))
-        if parameter.required or parameter.callback or not plain:
+        if parameter.required or (parameter.callback and value) or not plain:
             return convert(ctx, value)
         return list(value or ()) if many else value
 

@@ -35,7 +35,7 @@ def write_files(documents: Sequence[tuple[Path, str, int]]) -> None:
                 if path.exists() and not path.is_file():
                     path.write_bytes(_encoded(text))
                 else:
-                    staged.append((_staged(path, text, mode), path))
+                    staged.append((_staged(path, text, mode), path.resolve()))
             except OSError as problem:
                 raise UsageProblem(f"cannot write {path}: {problem.strerror}") from problem
         while staged:

@@ -119,14 +119,14 @@ def _verdict(verdict: Verdict, style: Style) -> list[str]:
 def _score(report: Report, style: Style) -> list[str]:
     score = report.score
     if score is None:
-        return [*style.wrap(f"Not rated: {report.unrated}.", "  "), _counts(report, style)]
+        return [*style.wrap(f"Not rated: {report.unrated}.", "  "), *_counts(report, style)]
     head = f"  Score {_points(score)}"
     cells = [f"{area.area} {area.grade or '?'}" for area in score.areas]
     hang = " " * (len(head) + 4)
     first, *rest = columns(cells, "   ", style.width - len(hang)) or [""]
     paint = GRADE_PAINTS.get(score.grade or "", Paint.WARN)
     lines = [f"{style.paint(style.ours(head), paint)}    {first}"]
-    return [*lines, *(hang + line for line in rest), _counts(report, style)]
+    return [*lines, *(hang + line for line in rest), *_counts(report, style)]
 
 
 def _points(score: Score) -> str:
@@ -136,7 +136,7 @@ def _points(score: Score) -> str:
     return f"{score.min}-{score.max}/100  {grade}"
 
 
-def _counts(report: Report, style: Style) -> str:
+def _counts(report: Report, style: Style) -> list[str]:
     tally = Counter(finding.status for finding in report.findings)
     unread = sum(tally[status] for status in _UNREAD)
     parts = [
@@ -148,7 +148,7 @@ def _counts(report: Report, style: Style) -> str:
     parts += [f"{tally[Status.MANUAL]} manual"] if tally[Status.MANUAL] else []
     parts += [f"{tally[Status.WAIVED]} waived"] if tally[Status.WAIVED] else []
     rules = len(report.findings)
-    return style.ours(f"  {rules} rule{'s' * (rules != 1)}: {' · '.join(parts)}")
+    return style.wrap(f"{rules} rule{'s' * (rules != 1)}: {' · '.join(parts)}", "  ", "    ")
 
 
 def _faults(findings: Sequence[Finding]) -> list[Finding]:

@@ -48,7 +48,9 @@ class Style(msgspec.Struct, frozen=True, kw_only=True):
         """`text` on one line of at most `room` columns."""
         line = self.plain(text)
         mark = self.ours("…")
-        return line if len(line) <= room else line[: max(0, room - len(mark))].rstrip() + mark
+        if len(line) <= room:
+            return line
+        return line[: room - len(mark)].rstrip() + mark if room > len(mark) else ""
 
     def plain(self, text: str) -> str:
         """Anybody's `text` on one line, without control characters, in what can be shown."""

@@ -1,0 +1,154 @@
+"""The one sentence: each stance from what makes it, and never a better one."""
+
+from __future__ import annotations
+
+import pytest
+
+from ollama_audit.exposure.model import Endpoint, Extent, Gap, Hop, Login, Zone
+from ollama_audit.report import NO_OLLAMA
+from ollama_audit.verdict import Stance, judge
+from tests.reports import LAN4, LOOPBACK, OPEN, V4, V6, endpoint, finding, reach, report
+
+FILTERED = endpoint(
+    reach(Zone.LAN, V4, Extent.NONE), reach(Zone.LAN, V6, Extent.NONE),
+    address="::", families=(V4, V6),
+)  # fmt: skip
+UNREAD = endpoint(
+    reach(Zone.LAN, V4, Extent.UNKNOWN, LAN4, because=("the packet filter is for root",),
+          cure="sudo ollama-audit"),
+    address="0.0.0.0",
+)  # fmt: skip
+
+
+def behind_login(login: Login, extent: Extent = Extent.ALL) -> Endpoint:
+    return endpoint(
+        reach(Zone.LAN, V4, extent, LAN4),
+        address="0.0.0.0",
+        port=443,
+        login=login,
+        login_because=("nginx asks for a password at /api/",),
+        hops=(Hop(kind="reverse-proxy", name="nginx"), Hop(kind="socket", name="ollama")),
+    )
+
+
+def stance(*endpoints: Endpoint, gaps: tuple[Gap, ...] = ()) -> Stance:
+    return judge(report(finding("a"), endpoints=endpoints, gaps=gaps)).stance
+
+
+def test_loopback_is_local_only() -> None:
+    verdict = judge(report(finding("a"), endpoints=(LOOPBACK,)))
+    assert verdict.stance is Stance.LOCAL_ONLY
+    assert verdict.path == ("127.0.0.1:11434", "not reachable from outside", "no login")
+
+
+def test_open_to_the_lan_is_exposed_and_names_both_families() -> None:
+    verdict = judge(report(finding("a"), endpoints=(LOOPBACK, OPEN)))
+    assert verdict.stance is Stance.EXPOSED
+    assert "192.0.2.0/24 and 2001:db8:7::/64" in verdict.sentence
+    assert "No login is asked" in verdict.sentence
+    assert verdict.path == ("*:11434 (IPv4+IPv6)", "nothing filters it", "no login")
+
+
+def test_filtered_for_everyone_is_protected() -> None:
+    verdict = judge(report(finding("a"), endpoints=(FILTERED,)))
+    assert verdict.stance is Stance.PROTECTED
+    assert verdict.path[1] == "stopped for everyone outside"
+
+
+def test_unread_filter_is_unclear_with_its_reason_and_cure() -> None:
+    verdict = judge(report(finding("a"), endpoints=(UNREAD,)))
+    assert verdict.stance is Stance.UNCLEAR
+    assert "the packet filter is for root" in verdict.sentence
+    assert verdict.cure == "sudo ollama-audit"
+
+
+def test_login_for_all_of_the_api() -> None:
+    verdict = judge(report(finding("a"), endpoints=(LOOPBACK, behind_login(Login.REQUIRED))))
+    assert verdict.stance is Stance.LOGIN_REQUIRED
+    assert "nginx" in verdict.path
+
+
+def test_login_with_an_unread_filter_is_still_a_login() -> None:
+    assert stance(behind_login(Login.REQUIRED, Extent.UNKNOWN)) is Stance.LOGIN_REQUIRED
+
+
+def test_login_that_cannot_be_told_is_unclear() -> None:
+    assert stance(behind_login(Login.UNKNOWN)) is Stance.UNCLEAR
+
+
+def test_part_of_the_api_without_login_is_exposed_and_said_to_be_part() -> None:
+    partly = endpoint(reach(Zone.LAN, V4, Extent.ALL, LAN4), address="0.0.0.0",
+                      open_paths=("/api/tags",))  # fmt: skip
+    verdict = judge(report(finding("a"), endpoints=(partly,)))
+    assert verdict.stance is Stance.EXPOSED
+    assert "/api/tags" in verdict.sentence
+    assert "delete your models" not in verdict.sentence
+
+
+def test_gap_is_never_local_only() -> None:
+    gap = Gap(subject="container web", reason="the engine did not answer", cure="start it")
+    verdict = judge(report(finding("a"), endpoints=(LOOPBACK,), gaps=(gap,)))
+    assert verdict.stance is Stance.UNCLEAR
+    assert "container web" in verdict.sentence
+
+
+def test_tunnel_that_only_its_provider_knows_is_unclear() -> None:
+    tunnel = endpoint(reach(Zone.INTERNET, V4, Extent.ALL), address="", port=0, certain=False)
+    assert stance(LOOPBACK, tunnel) is Stance.UNCLEAR
+
+
+def test_exposure_outweighs_what_is_unread() -> None:
+    gap = Gap(subject="x", reason="y")
+    assert stance(UNREAD, OPEN, gaps=(gap,)) is Stance.EXPOSED
+
+
+def test_some_of_the_lan_is_exposed_to_those() -> None:
+    some = endpoint(reach(Zone.LAN, V4, Extent.SOME, "192.0.2.64/26"), address="0.0.0.0")
+    verdict = judge(report(finding("a"), endpoints=(some,)))
+    assert verdict.stance is Stance.EXPOSED
+    assert "192.0.2.64/26" in verdict.sentence
+    assert verdict.path[1] == "filtered in part"
+
+
+@pytest.mark.parametrize(
+    ("families", "words"),
+    [((V4, V6), "Anyone on the internet can"), ((V6,), "Anyone on the IPv6 internet can"),
+     ((V4,), "Anyone on the IPv4 internet can")],
+)  # fmt: skip
+def test_the_internet_is_named_by_family(families: tuple[str, ...], words: str) -> None:
+    parts = [reach(Zone.INTERNET, f, Extent.ALL, "0.0.0.0/1") for f in (V4, V6) if f in families]
+    open_to_all = endpoint(*parts, address="::", families=(V4, V6))
+    assert words in judge(report(finding("a"), endpoints=(open_to_all,))).sentence
+
+
+def test_internet_comes_before_lan_in_the_sentence_and_decides_the_path() -> None:
+    world = endpoint(reach(Zone.INTERNET, V4, Extent.ALL), address="198.51.100.9", port=8080)
+    verdict = judge(report(finding("a"), endpoints=(OPEN, world)))
+    assert verdict.sentence.index("internet") < verdict.sentence.index("192.0.2.0/24")
+    assert verdict.path[0] == "198.51.100.9:8080"
+
+
+def test_what_lies_beyond_the_host_is_said() -> None:
+    judged = judge(report(finding("a"), endpoints=(OPEN,), beyond_host=("the router decides",)))
+    assert "as far as this host decides" in judged.sentence
+
+
+def test_containers_alone_are_exposure_too() -> None:
+    inside = endpoint(reach(Zone.CONTAINER, V4, Extent.ALL, "172.17.0.0/16"), address="172.17.0.1")
+    verdict = judge(report(finding("a"), endpoints=(inside,)))
+    assert verdict.stance is Stance.EXPOSED
+    assert "in containers on this host" in verdict.sentence
+
+
+def test_installed_but_not_listening() -> None:
+    assert stance() is Stance.NOT_SERVING
+
+
+def test_no_endpoint_with_a_gap_is_unclear() -> None:
+    assert stance(gaps=(Gap(subject="processes", reason="hidden"),)) is Stance.UNCLEAR
+
+
+def test_no_ollama() -> None:
+    verdict = judge(report(unrated=NO_OLLAMA, endpoints=()))
+    assert verdict.stance is Stance.NO_OLLAMA
+    assert "Nothing was rated" in verdict.sentence
