@@ -13,9 +13,20 @@ A namespace is compiled once and may be asked many times.
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
 from ollama_audit.addresses import AddressSet
-from ollama_audit.firewall.answer import Query, Reach
+from ollama_audit.firewall.answer import Decision, Effect, End, Query, Reach
+from ollama_audit.firewall.context import Note, TooComplexError
+from ollama_audit.firewall.path import Arrival, Walk
+from ollama_audit.firewall.ruleset import Compiled, compile_namespace
+from ollama_audit.firewall.state import Phase
+from ollama_audit.observed import Unknown, UnobservedError
 from ollama_audit.snapshot.network import Family, NetworkNamespace
+
+_KEPT: dict[int, tuple[NetworkNamespace, Compiled | Unknown]] = {}
+"""Compiled namespaces by identity; each entry keeps its namespace, so that ids stay unique."""
+_MOST_KEPT = 64
 
 
 def reach(namespace: NetworkNamespace, query: Query) -> Reach:
@@ -24,12 +35,143 @@ def reach(namespace: NetworkNamespace, query: Query) -> Reach:
     Never raises for what a capture holds: what cannot be read or understood is `unknown`, with
     the reason and, where there is one, the cure.
     """
-    del namespace
-    version = 4 if query.family is Family.IPV4 else 6
+    compiled = _compiled(namespace)
+    if isinstance(compiled, Unknown):
+        return _all_unknown(query, (compiled.reason,), compiled.cure)
+    reasons = compiled.reasons_for(query.interface)
+    if reasons:
+        return _all_unknown(query, reasons)
+    address = int(ip_address(query.address))
+    walk = Walk(compiled.host, compiled.hooks, _version(query), query.interface)
+    try:
+        if compiled.host.interfaces[query.interface].loopback:
+            arrivals = walk.local(address, query.port)
+        else:
+            arrivals = walk.remote(address, query.port)
+    except TooComplexError as error:
+        return _all_unknown(query, (str(error),))
+    except RecursionError:
+        return _all_unknown(query, ("the ruleset is too complex to evaluate",))
+    return _answer(query, walk, arrivals)
+
+
+def _version(query: Query) -> int:
+    return 4 if query.family is Family.IPV4 else 6
+
+
+def _compiled(namespace: NetworkNamespace) -> Compiled | Unknown:
+    kept = _KEPT.get(id(namespace))
+    if kept is not None:
+        return kept[1]
+    try:
+        compiled: Compiled | Unknown = compile_namespace(namespace)
+    except UnobservedError as error:
+        compiled = error.fact
+    if len(_KEPT) >= _MOST_KEPT:
+        _KEPT.clear()
+    _KEPT[id(namespace)] = (namespace, compiled)
+    return compiled
+
+
+def _all_unknown(query: Query, reasons: tuple[str, ...], cure: str = "") -> Reach:
+    nothing = AddressSet.nothing(_version(query))
     return Reach(
         query=query,
-        surely=AddressSet.nothing(version),
-        blocked=AddressSet.nothing(version),
-        unknown=AddressSet.everything(version),
-        reasons=("the packet filter is not evaluated yet",),
+        surely=nothing,
+        blocked=nothing,
+        unknown=~nothing,
+        reasons=reasons,
+        cure=cure,
     )
+
+
+def _answer(query: Query, walk: Walk, arrivals: list[Arrival]) -> Reach:
+    """Part the sources by what may have become of them."""
+    journal = walk.journal
+    may_arrive = journal.doubtful
+    for arrival in arrivals:
+        may_arrive = may_arrive | arrival.sources
+    may_drop = journal.dropped | journal.doubtful
+    unknown = may_arrive & may_drop
+    return Reach(
+        query=query,
+        surely=may_arrive - may_drop,
+        blocked=may_drop - may_arrive,
+        unknown=unknown,
+        ends=_ends(walk.version, arrivals, may_drop),
+        decisions=tuple(_decision(note, walk.version) for note in journal.notes),
+        reasons=_reasons(journal.notes, unknown),
+    )
+
+
+def _ends(version: int, arrivals: list[Arrival], may_drop: AddressSet) -> tuple[End, ...]:
+    possibly: dict[tuple[bool, str, int | None, int | None], AddressSet] = {}
+    for arrival in arrivals:
+        key = (
+            arrival.forwarded,
+            arrival.interface,
+            arrival.state.target_address,
+            arrival.state.target_port,
+        )
+        present = possibly.get(key)
+        possibly[key] = arrival.sources if present is None else present | arrival.sources
+    found = []
+    for key, sources in possibly.items():
+        surely = sources - may_drop
+        for other, others in possibly.items():
+            if other != key:
+                surely = surely - others
+        forwarded, interface, address, port = key
+        found.append(
+            End(
+                forwarded=forwarded,
+                address=_text(address, version),
+                port=port or 0,
+                interface=interface,
+                surely=surely,
+                possibly=sources,
+            )
+        )
+    return tuple(found)
+
+
+def _text(address: int | None, version: int) -> str:
+    if address is None:
+        return ""
+    return str(IPv4Address(address) if version == 4 else IPv6Address(address))
+
+
+def _decision(note: Note, version: int) -> Decision:
+    detail = note.detail
+    if note.effect is Effect.TRANSLATE:
+        detail = _destination(detail, version)
+    return Decision(
+        effect=note.effect,
+        sources=note.sources,
+        rule=note.rule,
+        hook=note.hook,
+        reply=note.phase is Phase.ANSWER,
+        detail=detail,
+    )
+
+
+def _destination(detail: str, version: int) -> str:
+    """ADDRESS:PORT from the numbers of a translation."""
+    address, port = detail.split(",")
+    text = "?" if address == "None" else _text(int(address), version)
+    host = f"[{text}]" if ":" in text else text
+    return f"{host}:{'?' if port == 'None' else port}"
+
+
+def _reasons(notes: list[Note], unknown: AddressSet) -> tuple[str, ...]:
+    if not unknown:
+        return ()
+    found: dict[str, None] = {}
+    for note in notes:
+        if note.effect is Effect.UNKNOWN and note.sources & unknown:
+            where = ""
+            if note.rule is not None:
+                rule = note.rule
+                where = f"{rule.family} {rule.table} {rule.chain} handle {rule.handle}: "
+            found[where + (note.detail or "whether this rule matches cannot be said")] = None
+    return tuple(found)

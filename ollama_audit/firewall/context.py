@@ -1,0 +1,149 @@
+"""Where a packet is: what rules may look at besides the packet, and what the evaluation notes."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ollama_audit.addresses import BITS, AddressSet
+from ollama_audit.firewall.answer import Effect, Rule
+from ollama_audit.firewall.bits import CLIENT, UNKNOWN_FIELD, Value
+from ollama_audit.firewall.host import Host
+from ollama_audit.firewall.state import Phase, State
+from ollama_audit.snapshot.network import Interface
+
+NAT_DESTINATION, NAT_SOURCE = -100, 100
+"""NF_IP_PRI_NAT_DST and NF_IP_PRI_NAT_SRC (linux/netfilter_ipv4.h)."""
+
+STEPS_PER_QUERY = 5_000_000
+"""Rules evaluated for one query before it is given up as too complex: some seconds."""
+
+
+class TooComplexError(Exception):
+    """The ruleset cannot be evaluated within bounds; the answer is unknown."""
+
+
+class Note(NamedTuple):
+    """Something that decided about some sources, as it happened."""
+
+    effect: Effect
+    sources: AddressSet
+    rule: Rule | None
+    hook: str
+    phase: Phase
+    detail: str
+
+
+class Journal:
+    """What one query has met so far: notes for the answer, and sources given up."""
+
+    def __init__(self, version: int) -> None:
+        self.notes: list[Note] = []
+        self.doubtful = AddressSet.nothing(version)
+        """Sources about which nothing can be said any more: both verdicts are possible."""
+        self.dropped = AddressSet.nothing(version)
+        """Sources of which some packet may be dropped."""
+        self.steps = 0
+
+    def spend(self, steps: int) -> None:
+        """Count work.
+
+        Raises:
+            TooComplexError: The bound is reached.
+        """
+        self.steps += steps
+        if self.steps > STEPS_PER_QUERY:
+            raise TooComplexError("the ruleset is too complex to evaluate")
+
+
+class Context:
+    """A hook, at one priority, for one packet of the handshake."""
+
+    __slots__ = (
+        "depth",
+        "egress",
+        "hook",
+        "host",
+        "ingress",
+        "journal",
+        "phase",
+        "position",
+        "version",
+    )
+
+    def __init__(  # noqa: PLR0913 - the whole of where a packet is
+        self,
+        *,
+        host: Host,
+        version: int,
+        hook: str,
+        ingress: Interface | None,
+        egress: Interface | None,
+        phase: Phase,
+        journal: Journal,
+    ) -> None:
+        self.host = host
+        self.version = version
+        self.hook = hook
+        self.ingress = ingress
+        self.egress = egress
+        self.phase = phase
+        self.journal = journal
+        self.position = 0
+        """The priority of what is being evaluated."""
+        self.depth = 0
+
+    @property
+    def everything(self) -> AddressSet:
+        """Every source."""
+        return AddressSet.everything(self.version)
+
+    @property
+    def answering(self) -> bool:
+        """Whether the client is the destination of the packet."""
+        return self.phase is Phase.ANSWER
+
+    def client_shown(self, state: State) -> bool:
+        """Whether the packet carries the client's address just now; SNAT replaces it."""
+        if not state.masqueraded:
+            return True
+        if self.answering:
+            before = self.hook == "prerouting" and self.position <= NAT_DESTINATION
+            return not before and self.hook != "ingress"
+        return not (self.hook == "postrouting" and self.position >= NAT_SOURCE)
+
+    def client(self, state: State) -> Value:
+        """The client's end of the packet, as bytes."""
+        if self.client_shown(state):
+            return CLIENT[self.version]
+        return UNKNOWN_FIELD[: BITS[self.version] // 8]
+
+    def service(self, state: State) -> Value:
+        """The other end of the packet, as bytes."""
+        return address_bytes(state.address, self.version)
+
+    def note(
+        self, effect: Effect, sources: AddressSet, rule: Rule | None, detail: str = ""
+    ) -> None:
+        """Keep what decided."""
+        self.journal.notes.append(Note(effect, sources, rule, self.hook, self.phase, detail))
+
+    def drop(self, sources: AddressSet, rule: Rule | None, detail: str = "") -> None:
+        """These sources' packets may end here."""
+        self.note(Effect.DROP, sources, rule, detail)
+        self.journal.dropped = self.journal.dropped | sources
+
+    def give_up(self, sources: AddressSet, rule: Rule | None, detail: str) -> None:
+        """Nothing more can be said of these sources."""
+        self.note(Effect.UNKNOWN, sources, rule, detail)
+        self.journal.doubtful = self.journal.doubtful | sources
+
+
+def address_bytes(address: int | None, version: int) -> Value:
+    """An address as bytes, unknown ones if it is None."""
+    length = BITS[version] // 8
+    return UNKNOWN_FIELD[:length] if address is None else list(address.to_bytes(length, "big"))
+
+
+def port_bytes(port: int | None) -> Value:
+    """A port as bytes, unknown ones if it is None."""
+    return [None, None] if port is None else list(port.to_bytes(2, "big"))

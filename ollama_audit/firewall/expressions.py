@@ -1,0 +1,365 @@
+"""From the expressions of a nf_tables rule to instructions.
+
+Attribute numbers are those of linux/netfilter/nf_tables.h. What is not known here, or is
+truncated, becomes an instruction after which nothing can be said.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from ollama_audit.firewall.fields import META, connection, payload, payload_may_miss, unknown
+from ollama_audit.firewall.instructions import (
+    Between,
+    Compare,
+    Constant,
+    DoNotTrack,
+    Forget,
+    GiveUp,
+    Load,
+    Lookup,
+    Mask,
+    Masquerade,
+    Maybe,
+    Redirect,
+    RouteLookup,
+    SetMark,
+    SwapBytes,
+    Translate,
+    Verdict,
+)
+from ollama_audit.firewall.machine import DROP, REGISTER_BYTES, Instruction, register_offset
+from ollama_audit.firewall.netlink import (
+    Attributes,
+    MalformedError,
+    RuleRecord,
+    SetKey,
+    attribute_list,
+    attributes,
+    number,
+    signed,
+    text,
+)
+from ollama_audit.firewall.sets import NftSet
+from ollama_audit.firewall.xtables import SetNames, decode_match, decode_target
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What expressions of a rule may refer to."""
+
+    record: RuleRecord
+    sets: Mapping[SetKey, NftSet]
+    ipsets: SetNames
+
+
+class UnsupportedError(Exception):
+    """An expression that is not modelled."""
+
+
+Decoder = Callable[[Attributes, Scope], Instruction | None]
+
+
+def expression_list(record: RuleRecord) -> list[tuple[str, Attributes]]:
+    """The expressions of a rule by name, undecoded.
+
+    Raises:
+        MalformedError: A length does not fit.
+        KeyError: An expression has no name.
+    """
+    found = []
+    for _, payload_ in attribute_list(record.expressions):
+        parts = attributes(payload_)
+        found.append((text(parts[1]), attributes(parts[2]) if 2 in parts else {}))
+    return found
+
+
+def decode(scope: Scope) -> list[Instruction]:
+    """The program of a rule; never raises for what the dump holds."""
+    try:
+        expressions = expression_list(scope.record)
+    except (MalformedError, KeyError):
+        return [GiveUp("the rule is truncated in the dump")]
+    program = []
+    for name, parts in expressions:
+        instruction = _decode_one(name, parts, scope)
+        if instruction is not None:
+            program.append(instruction)
+    return program
+
+
+def _decode_one(name: str, parts: Attributes, scope: Scope) -> Instruction | None:
+    decoder = DECODERS.get(name)
+    if decoder is None:
+        return GiveUp(f"the expression `{name}` is not modelled")
+    try:
+        return decoder(parts, scope)
+    except UnsupportedError as error:
+        return GiveUp(f"`{name}`: {error}")
+    except (KeyError, IndexError, ValueError, struct.error):
+        return GiveUp(f"the expression `{name}` is truncated in the dump")
+
+
+def _register(data: bytes) -> int:
+    """A register that exists.
+
+    Raises:
+        ValueError: There is no such register.
+    """
+    register = number(data)
+    if not 1 <= register <= 4 and not 8 <= register <= 23:
+        raise ValueError("no such register")
+    return register
+
+
+def _length(data: bytes, register: int) -> int:
+    length = number(data)
+    if not 0 < length <= REGISTER_BYTES - register_offset(register):
+        raise ValueError("no such length")
+    return length
+
+
+def _value(data: bytes) -> bytes:
+    value = attributes(data)[1]
+    if not 0 < len(value) <= REGISTER_BYTES:
+        raise ValueError("no such length")
+    return value
+
+
+def _nothing(parts: Attributes, scope: Scope) -> None:
+    """Statements without a say in what passes."""
+    del parts, scope
+
+
+def _maybe(parts: Attributes, scope: Scope) -> Instruction:
+    del parts, scope
+    return Maybe()
+
+
+MARK_KEY, IGNORED_META_WRITES = 3, frozenset({2, 11, 14, 23})
+"""NFT_META_MARK; priority, nftrace and the like."""
+
+
+def _meta(parts: Attributes, scope: Scope) -> Instruction | None:
+    del scope
+    key = number(parts[2])
+    if 1 in parts:
+        return Load(_register(parts[1]), META.get(key, unknown))
+    if key == MARK_KEY:
+        return SetMark(_register(parts[3]), connection=False)
+    if key in IGNORED_META_WRITES:
+        return None
+    raise UnsupportedError(f"sets key {key}")
+
+
+HARMLESS_WRITES: Final = {("ip", 1), ("ip", 8), ("ip6", 7), ("ip6", 0), ("ip6", 1)}
+"""TOS, TTL, hop limit, traffic class."""
+
+
+def _payload(parts: Attributes, scope: Scope) -> Instruction | None:
+    base, offset, length = number(parts[2]), number(parts[3]), number(parts[4])
+    if 1 in parts:
+        register = _register(parts[1])
+        length = _length(parts[4], register)
+        field = payload(base, offset, length)
+        return Load(register, field, payload_may_miss(base, offset, length))
+    if base == 1 and (scope.record.family, offset) in HARMLESS_WRITES and length <= 2:
+        return None
+    raise UnsupportedError("it rewrites the packet")
+
+
+def _ct(parts: Attributes, scope: Scope) -> Instruction | None:
+    del scope
+    key = number(parts[2])
+    if 1 in parts:
+        direction = parts[3][0] if 3 in parts else None
+        return Load(_register(parts[1]), connection(key, direction))
+    if key == MARK_KEY:
+        return SetMark(_register(parts[4]), connection=True)
+    if key in (11, 16, 23):  # labels, event mask, secmark
+        return None
+    raise UnsupportedError(f"sets key {key}")
+
+
+def _cmp(parts: Attributes, scope: Scope) -> Instruction:
+    del scope
+    operator = number(parts[2])
+    if operator > 5:
+        raise UnsupportedError(f"operator {operator}")
+    return Compare(_register(parts[1]), operator, _value(parts[3]))
+
+
+def _range(parts: Attributes, scope: Scope) -> Instruction:
+    del scope
+    negated = number(parts[2]) == 1
+    return Between(_register(parts[1]), negated, _value(parts[3]), _value(parts[4]))
+
+
+def _bitwise(parts: Attributes, scope: Scope) -> Instruction:
+    del scope
+    target = _register(parts[2])
+    length = _length(parts[3], target)
+    if number(parts.get(6, b"")) == 0 and 4 in parts and 5 in parts:
+        mask, flip = _value(parts[4]), _value(parts[5])
+        if len(mask) < length or len(flip) < length:
+            raise ValueError("mask too short")
+        return Mask(_register(parts[1]), target, length, mask, flip)
+    return Forget(target, length, may_miss=False)
+
+
+def _byteorder(parts: Attributes, scope: Scope) -> Instruction:
+    del scope
+    target = _register(parts[2])
+    length, size = _length(parts[4], target), number(parts[5])
+    if size not in (2, 4, 8):
+        raise UnsupportedError(f"size {size}")
+    return SwapBytes(_register(parts[1]), target, length, size)
+
+
+def _immediate(parts: Attributes, scope: Scope) -> Instruction:
+    del scope
+    data = attributes(parts[2])
+    if 2 in data:
+        verdict = attributes(data[2])
+        return Verdict(signed(verdict[1]), text(verdict.get(2, b"")))
+    return Constant(_register(parts[1]), list(_value(parts[2])))
+
+
+def _lookup(parts: Attributes, scope: Scope) -> Instruction:
+    record = scope.record
+    found = scope.sets.get((record.family, record.table, text(parts[1])))
+    if found is None:
+        raise UnsupportedError(f"set {text(parts[1])} is not in the dump")
+    target = _register(parts[3]) if 3 in parts and number(parts[3]) else None
+    if 3 in parts and target is None and found.is_map:
+        target = VERDICT_REGISTER
+    negated = bool(number(parts.get(5, b"")) & 1)
+    return Lookup(found, _register(parts[2]), target, negated)
+
+
+VERDICT_REGISTER = 8
+"""Stands in for NFT_REG_VERDICT: data of a verdict map are verdicts and are not loaded."""
+
+
+def _fib(parts: Attributes, scope: Scope) -> Instruction:
+    del scope
+    return RouteLookup(_register(parts[1]), number(parts[2]), number(parts[3]))
+
+
+HARMLESS_OBJECTS, DOUBTFUL_OBJECTS = frozenset({1, 3, 7, 8, 9}), frozenset({2, 4, 5})
+"""Counters, helpers, timeouts, secmarks, expectations; quotas, limits, connection limits."""
+
+
+def _objref(parts: Attributes, scope: Scope) -> Instruction | None:
+    del scope
+    kind = number(parts[1]) if 1 in parts else 0
+    if kind in HARMLESS_OBJECTS:
+        return None
+    if kind in DOUBTFUL_OBJECTS or not kind:
+        return Maybe()
+    raise UnsupportedError(f"object of type {kind}")
+
+
+def _reject(parts: Attributes, scope: Scope) -> Instruction:
+    del parts, scope
+    return Verdict(DROP)
+
+
+def _notrack(parts: Attributes, scope: Scope) -> Instruction:
+    del parts, scope
+    return DoNotTrack()
+
+
+PLAIN_NAT_FLAGS = 0x1F
+"""NF_NAT_RANGE_* that name an address and a port, or concern source ports only."""
+
+
+def _nat(parts: Attributes, scope: Scope) -> Instruction:
+    del scope
+    if number(parts[1]) == 0:  # NFT_NAT_SNAT
+        return Masquerade()
+    address = _register(parts[3]) if 3 in parts else None
+    port = _register(parts[5]) if 5 in parts else None
+    ranges = bool(number(parts.get(7, b"")) & ~PLAIN_NAT_FLAGS)
+    ranges = ranges or (4 in parts and parts[4] != parts.get(3))
+    ranges = ranges or (6 in parts and parts[6] != parts.get(5))
+    return Translate(address, port, number(parts[2]), ranges)
+
+
+def _redir(parts: Attributes, scope: Scope) -> Instruction:
+    del scope
+    port = _register(parts[1]) if 1 in parts else None
+    return Redirect(port, ranges=2 in parts and parts[2] != parts.get(1))
+
+
+def _masq(parts: Attributes, scope: Scope) -> Instruction:
+    del parts, scope
+    return Masquerade()
+
+
+def _loads_something(attribute: int) -> Decoder:
+    def decoder(parts: Attributes, scope: Scope) -> Instruction:
+        del scope
+        if attribute not in parts:
+            raise UnsupportedError("it changes the packet")
+        return Forget(_register(parts[attribute]), 16, may_miss=True)
+
+    return decoder
+
+
+def _exthdr(parts: Attributes, scope: Scope) -> Instruction | None:
+    if 1 not in parts:
+        return None  # rewrites or strips a TCP option
+    return _loads_something(1)(parts, scope)
+
+
+def _match(parts: Attributes, scope: Scope) -> Instruction | None:
+    revision = number(parts.get(2, b""))
+    return decode_match(text(parts[1]), revision, parts[3], scope.ipsets)
+
+
+def _target(parts: Attributes, scope: Scope) -> Instruction | None:
+    family = scope.record.family
+    return decode_target(text(parts[1]), number(parts.get(2, b"")), parts[3], family)
+
+
+DECODERS: Final[dict[str, Decoder]] = {
+    "counter": _nothing,
+    "log": _nothing,
+    "last": _nothing,
+    "dup": _nothing,
+    "flow_offload": _nothing,  # offloads established connections, which then skip rules
+    "meta": _meta,
+    "payload": _payload,
+    "ct": _ct,
+    "cmp": _cmp,
+    "range": _range,
+    "bitwise": _bitwise,
+    "byteorder": _byteorder,
+    "immediate": _immediate,
+    "lookup": _lookup,
+    "fib": _fib,
+    "limit": _maybe,
+    "quota": _maybe,
+    "connlimit": _maybe,
+    "dynset": _maybe,
+    "objref": _objref,
+    "reject": _reject,
+    "notrack": _notrack,
+    "nat": _nat,
+    "redir": _redir,
+    "masq": _masq,
+    "hash": _loads_something(2),
+    "numgen": _loads_something(1),
+    "exthdr": _exthdr,
+    "rt": _loads_something(1),
+    "socket": _loads_something(2),
+    "osf": _loads_something(1),
+    "xfrm": _loads_something(1),
+    "tunnel": _loads_something(2),
+    "match": _match,
+    "target": _target,
+}

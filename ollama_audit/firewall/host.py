@@ -1,0 +1,344 @@
+"""The IP layer of one network namespace: addresses, routes, policy rules, and what it drops.
+
+Sources are the kernel's net/ipv4/{fib_frontend,fib_rules,route}.c and net/ipv6/{route,ip6_input,
+ip6_output}.c, and Documentation/networking/ip-sysctl.rst; each statement was compared with a
+running kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import ip_address, ip_network
+from typing import Final, NamedTuple
+
+from ollama_audit.addresses import BITS, AddressSet
+from ollama_audit.observed import need
+from ollama_audit.snapshot.network import (
+    Family,
+    Interface,
+    NetworkNamespace,
+    PolicyRule,
+    Route,
+)
+
+FAMILY: Final = {4: Family.IPV4, 6: Family.IPV6}
+LOCAL_TABLE = 255
+
+MULTICAST: Final = {
+    4: AddressSet.from_networks(["224.0.0.0/4"], 4),
+    6: AddressSet.from_networks(["ff00::/8"], 6),
+}
+LOOPBACK: Final = {
+    4: AddressSet.from_networks(["127.0.0.0/8"], 4),
+    6: AddressSet.from_networks(["::1"], 6),
+}
+UNSPECIFIED: Final = {4: AddressSet.single(0, 4), 6: AddressSet.single(0, 6)}
+LIMITED_BROADCAST: Final = AddressSet.from_networks(["255.255.255.255"], 4)
+LINK_LOCAL: Final = AddressSet.from_networks(["fe80::/10"], 6)
+MAPPED: Final = AddressSet.from_networks(["::ffff:0:0/96"], 6)
+
+NO_ROUTE = ""
+"""In place of an interface: there is no route."""
+UNSURE = "?"
+"""In place of an interface: it cannot be said which."""
+
+
+class Lookup(NamedTuple):
+    """What a route lookup is about, apart from the destination (struct flowi)."""
+
+    source: int | None = None
+    in_interface: str = "lo"
+    """`lo` for packets that the host itself sends."""
+    mark: int | None = 0
+
+
+class Host:
+    """Addresses, routes and sysctls of a namespace, with every derived set kept."""
+
+    def __init__(self, namespace: NetworkNamespace) -> None:
+        """Take the facts over.
+
+        Raises:
+            UnobservedError: Interfaces, routes or sysctls could not be read.
+        """
+        self.interfaces = {interface.name: interface for interface in need(namespace.interfaces)}
+        self.names = {interface.index: interface.name for interface in self.interfaces.values()}
+        self.sysctls = need(namespace.sysctls)
+        self._routes = need(namespace.routes)
+        rules = need(namespace.policy_rules)
+        self._rules = {
+            version: sorted(
+                (rule for rule in rules if rule.family is family), key=lambda rule: rule.priority
+            )
+            for version, family in FAMILY.items()
+        }
+        self._by_mark = {
+            version: any(rule.mark_mask for rule in found) for version, found in self._rules.items()
+        }
+        self._by_source = {
+            version: any(rule.source or rule.other for rule in found)
+            for version, found in self._rules.items()
+        }
+        self._local: dict[tuple[int, str], AddressSet] = {}
+        self._broadcast: AddressSet | None = None
+        self._tables: dict[tuple[int, int], list[tuple[AddressSet, str, int]]] = {}
+        self._egress: dict[tuple[int, Lookup], dict[str, AddressSet]] = {}
+
+    # Addresses
+
+    def addresses(self, interface: Interface, version: int) -> list[int]:
+        """The usable addresses of an interface, in its own order."""
+        return [
+            int(address.ip)
+            for address in interface.addresses
+            if address.family is FAMILY[version] and not address.tentative
+        ]
+
+    def local(self, version: int, interface: str = "") -> AddressSet:
+        """Addresses that the kernel delivers to the host: its `local` table, anycast included."""
+        key = (version, interface)
+        if key not in self._local:
+            ranges = list(self._local_routes(version, {"local", "anycast"}, interface))
+            for name, link in self.interfaces.items():
+                if not interface or name == interface:
+                    ranges += [(value, value) for value in self.addresses(link, version)]
+                    if link.loopback:
+                        ranges += LOOPBACK[version].ranges()
+            self._local[key] = AddressSet.from_ranges(ranges, version)
+        return self._local[key]
+
+    def _local_routes(
+        self, version: int, types: set[str], interface: str = ""
+    ) -> Iterable[tuple[int, int]]:
+        for route in self._routes:
+            if (
+                route.family is FAMILY[version]
+                and route.table == LOCAL_TABLE
+                and route.type in types
+                and (not interface or self.names.get(route.interface) == interface)
+            ):
+                yield _range_of(route)
+
+    def broadcast_routes(self, interface: str = "") -> AddressSet:
+        """IPv4 broadcast addresses in the local table."""
+        return AddressSet.from_ranges(self._local_routes(4, {"broadcast"}, interface), 4)
+
+    def broadcast(self) -> AddressSet:
+        """IPv4 broadcast addresses, those that follow from the interfaces' networks included."""
+        if self._broadcast is None:
+            found = self.broadcast_routes() | LIMITED_BROADCAST
+            for link in self.interfaces.values():
+                for address in link.addresses:
+                    if address.family is Family.IPV4 and address.prefix_length < 31:
+                        last = int(
+                            ip_network((address.address, address.prefix_length), strict=False)[-1]
+                        )
+                        if not link.loopback:
+                            found = found | AddressSet.single(last, 4)
+            self._broadcast = found
+        return self._broadcast
+
+    # Sysctls
+
+    def setting(self, version: int, interface: str, name: str) -> int | None:
+        """`net.ipv4.conf.INTERFACE.NAME` as a number; None when it was not read."""
+        text = self.sysctls.get(f"ipv{version}.conf.{interface}.{name}")
+        return int(text) if text is not None and text.strip().lstrip("-").isdigit() else None
+
+    def any_setting(self, version: int, interface: str, name: str) -> bool | None:
+        """A switch that counts if it is on for the interface or for `all` (IN_DEV_ORCONF)."""
+        values = [self.setting(version, name_, name) for name_ in ("all", interface)]
+        if any(values):
+            return True
+        return None if None in values else False
+
+    def forwards(self, version: int, interface: str) -> bool | None:
+        """Whether packets that come in through the interface may be routed on."""
+        if version == 4:
+            value = self.setting(4, interface, "forwarding")
+            return None if value is None else bool(value)
+        everywhere = self.setting(6, "all", "forwarding")
+        forced = self.setting(6, interface, "force_forwarding")
+        return None if everywhere is None else bool(everywhere or forced)
+
+    def reverse_path_filter(self, interface: str) -> int | None:
+        """rp_filter as it takes effect: the larger of `all` and the interface's own."""
+        values = [self.setting(4, name, "rp_filter") for name in ("all", interface)]
+        known = [value for value in values if value is not None]
+        return max(known) if len(known) == 2 else None
+
+    # Routes
+
+    def depends_on_mark(self, version: int) -> bool:
+        """Whether a policy rule looks at packet marks."""
+        return self._by_mark[version]
+
+    def egress(self, version: int, lookup: Lookup = Lookup()) -> dict[str, AddressSet]:  # noqa: B008 - immutable
+        """Through which interface packets leave, by destination; `lo` for own addresses.
+
+        The keys are interface names, NO_ROUTE and UNSURE; the sets part all addresses.
+        """
+        if not self._by_mark[version]:
+            lookup = lookup._replace(mark=0)
+        if not self._by_source[version]:
+            lookup = lookup._replace(source=None)
+        key = (version, lookup)
+        if key not in self._egress:
+            self._egress[key] = _walk(self, version, self._rules[version], lookup)
+        return self._egress[key]
+
+    def route(self, version: int, address: int, lookup: Lookup = Lookup()) -> str:  # noqa: B008
+        """The interface through which packets to an address leave, NO_ROUTE or UNSURE."""
+        for interface, addresses in self.egress(version, lookup).items():
+            if address in addresses:
+                return interface
+        return NO_ROUTE
+
+    def table(self, version: int, number: int) -> list[tuple[AddressSet, str, int]]:
+        """A routing table as disjoint (destinations, interface, prefix length), longest first."""
+        key = (version, number)
+        if key not in self._tables:
+            self._tables[key] = self._read_table(version, number)
+        return self._tables[key]
+
+    def _read_table(self, version: int, number: int) -> list[tuple[AddressSet, str, int]]:
+        routes = [r for r in self._routes if r.family is FAMILY[version] and r.table == number]
+        left = AddressSet.everything(version)
+        result = []
+        if number == LOCAL_TABLE:
+            local = self.local(version)
+            return [(local, "lo", BITS[version])]
+        for route in sorted(routes, key=lambda r: (-r.prefix_length, r.metric)):
+            if route.type in ("broadcast", "multicast", "anycast", "local"):
+                continue
+            first, last = _range_of(route)
+            part = AddressSet.span(first, last, version) & left
+            if not part:
+                continue
+            left = left - part
+            if route.type != "throw":
+                result.append((part, self._leaves_by(route), route.prefix_length))
+        return result
+
+    def _leaves_by(self, route: Route) -> str:
+        if route.type != "unicast":
+            return NO_ROUTE
+        if route.multipath or route.tos:
+            return UNSURE
+        return self.names.get(route.interface, UNSURE)
+
+    def on_link(self, version: int, interface: str) -> AddressSet:
+        """Destinations of the unicast routes through an interface, whatever the table."""
+        return AddressSet.from_ranges(
+            (
+                _range_of(route)
+                for route in self._routes
+                if route.family is FAMILY[version]
+                and route.type == "unicast"
+                and route.table != LOCAL_TABLE
+                and self.names.get(route.interface) == interface
+            ),
+            version,
+        )
+
+    def in_vrf(self, interface: str) -> bool:
+        """Whether the interface is, or belongs to, a VRF."""
+        link = self.interfaces.get(interface)
+        return link is not None and (link.kind == "vrf" or link.master_kind == "vrf")
+
+
+def _range_of(route: Route) -> tuple[int, int]:
+    network = route.network
+    first = int(network.network_address)
+    return first, first + network.num_addresses - 1
+
+
+def _selected(host: Host, rule: PolicyRule, lookup: Lookup) -> bool | None:
+    """Whether a policy rule applies, its destination aside; None: it cannot be said."""
+    answers: list[bool | None] = []
+    if rule.l3mdev:
+        answers.append(None if host.in_vrf(lookup.in_interface) else False)
+    if rule.other or rule.out_interface:
+        answers.append(None)
+    if rule.in_interface:
+        answers.append(rule.in_interface == lookup.in_interface)
+    if rule.mark_mask:
+        wanted = rule.mark & rule.mark_mask
+        answers.append(None if lookup.mark is None else lookup.mark & rule.mark_mask == wanted)
+    if rule.source:
+        network = ip_network(rule.source, strict=False)
+        answers.append(
+            None
+            if lookup.source is None
+            else ip_address_of(lookup.source, network.version) in network
+        )
+    if False in answers:
+        return False
+    return None if None in answers else True
+
+
+def ip_address_of(value: int, version: int) -> object:
+    """The address with this value; a small IPv6 address is not mistaken for an IPv4 one."""
+    return ip_address(value.to_bytes(BITS[version] // 8, "big"))
+
+
+class _Walk:
+    """One pass over the policy rules, for every destination at once."""
+
+    def __init__(self, version: int) -> None:
+        self.version = version
+        self.left = AddressSet.everything(version)
+        self.found: dict[str, AddressSet] = {}
+        self.resume_at = 0
+
+    def settle(self, interface: str, destinations: AddressSet) -> None:
+        part = destinations & self.left
+        if part:
+            self.left = self.left - part
+            present = self.found.get(interface)
+            self.found[interface] = part if present is None else present | part
+
+    def step(self, host: Host, rule: PolicyRule, lookup: Lookup) -> None:
+        selected = _selected(host, rule, lookup)
+        part = self.left
+        if rule.destination:
+            part = part & AddressSet.from_networks([rule.destination], self.version)
+        if rule.invert:
+            if selected is not None and rule.destination:
+                # `not` covers the selectors together: part of the destinations may escape
+                part = self.left - part if selected else self.left
+                selected = True
+            else:
+                selected = None if selected is None else not selected
+        if selected is False or not part:
+            return
+        if rule.action == "goto":
+            self._jump(rule, part, sure=selected is True and not rule.destination)
+        elif rule.action == "nop":
+            return
+        elif rule.action != "lookup":
+            self.settle(NO_ROUTE if selected else UNSURE, part)
+        else:
+            for destinations, interface, length in host.table(self.version, rule.table):
+                if length > rule.suppress_prefix_length:
+                    self.settle(interface if selected else UNSURE, destinations & part)
+
+    def _jump(self, rule: PolicyRule, part: AddressSet, *, sure: bool) -> None:
+        if sure:
+            self.resume_at = rule.goto
+        else:
+            self.settle(UNSURE, part)
+
+
+def _walk(
+    host: Host, version: int, rules: list[PolicyRule], lookup: Lookup
+) -> dict[str, AddressSet]:
+    if host.in_vrf(lookup.in_interface):
+        return {UNSURE: AddressSet.everything(version)}
+    walk = _Walk(version)
+    for rule in rules:
+        if rule.priority >= walk.resume_at:
+            walk.step(host, rule, lookup)
+    if walk.left:
+        walk.settle(NO_ROUTE, walk.left)
+    return walk.found

@@ -1,0 +1,142 @@
+"""What the IP layer drops by itself, and reverse path lookups, as sets of sources.
+
+net/ipv4/{ip_input,route,fib_frontend}.c and net/ipv6/{ip6_input,ip6_output}.c; the cases are
+those of the kernel that the differential tests run on.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ollama_audit.addresses import AddressSet
+from ollama_audit.firewall.host import (
+    LIMITED_BROADCAST,
+    LINK_LOCAL,
+    LOOPBACK,
+    MAPPED,
+    MULTICAST,
+    NO_ROUTE,
+    UNSPECIFIED,
+    UNSURE,
+    Host,
+    Lookup,
+)
+
+
+class Refusal(NamedTuple):
+    """Sources that the IP layer drops (or may drop), and why."""
+
+    sources: AddressSet
+    sure: bool
+    why: str
+
+
+def refusals(host: Host, version: int, interface: str, address: int) -> list[Refusal]:
+    """What is dropped for its source alone between prerouting and input or forward.
+
+    `address` is the destination, for policy routing. Client packets over lo are not checked.
+    """
+    if host.interfaces[interface].loopback:
+        return []
+    if version == 6:
+        bad = MULTICAST[6] | LOOPBACK[6] | UNSPECIFIED[6] | MAPPED
+        return [Refusal(bad, sure=True, why="no valid source address")]
+    bad = MULTICAST[4] | UNSPECIFIED[4] | LIMITED_BROADCAST
+    found = [Refusal(bad, sure=True, why="no valid source address")]
+    for name, sources, why in (
+        ("route_localnet", LOOPBACK[4], "loopback source from outside"),
+        ("accept_local", host.local(4), "source is an address of this host"),
+    ):
+        allowed = host.any_setting(4, interface, name)
+        if not allowed:
+            found.append(Refusal(sources, sure=allowed is False, why=why))
+    return found + _reverse_path_refusals(host, interface, address)
+
+
+def _reverse_path_refusals(host: Host, interface: str, address: int) -> list[Refusal]:
+    mode = host.reverse_path_filter(interface)
+    if mode == 0:
+        return []
+    marks = host.any_setting(4, interface, "src_valid_mark")
+    paths = host.egress(4, Lookup(address, mark=None if marks else 0))
+    unsure = paths.get(UNSURE, AddressSet.nothing(4))
+    routed = paths.get(interface, AddressSet.nothing(4))
+    if mode == 2:
+        routed = ~paths.get(NO_ROUTE, AddressSet.nothing(4))
+    failing = ~routed | host.broadcast()
+    why = f"reverse path filter of {interface} (rp_filter)"
+    return [
+        Refusal(failing - unsure, sure=mode is not None, why=why),
+        Refusal(failing & unsure, sure=False, why=why),
+    ]
+
+
+def answerable(host: Host, version: int, interface: str, lookup: Lookup) -> dict[str, AddressSet]:
+    """Through which interface the answer to each source leaves; link-local ones by `interface`."""
+    paths = dict(host.egress(version, lookup))
+    if version == 4 or host.interfaces[interface].loopback:
+        return paths
+    near = LINK_LOCAL & host.on_link(6, interface)
+    own = host.local(6)
+    far = LINK_LOCAL - near - own
+    paths = {name: found - (LINK_LOCAL - own) for name, found in paths.items()}
+    for name, found in ((interface, near - own), (NO_ROUTE, far)):
+        paths[name] = paths[name] | found if name in paths else found
+    return {name: found for name, found in paths.items() if found}
+
+
+class ReversePath(NamedTuple):
+    """Sources by whether a route leads back to them (`fib saddr [. iif] oif`, xt_rpfilter)."""
+
+    found: AddressSet
+    unsure: AddressSet
+
+
+def reverse_path(  # noqa: PLR0913 - what a lookup asks
+    host: Host, version: int, interface: str, lookup: Lookup, *, loose: bool, broadcast: bool
+) -> ReversePath:
+    """Sources whose route leaves through `interface`, or (loose) through any.
+
+    nft's fib also finds broadcast routes, xt_rpfilter does not.
+    """
+    nothing = AddressSet.nothing(version)
+    local = host.local(version)
+    paths = {name: found - local for name, found in host.egress(version, lookup).items()}
+    unsure = paths.get(UNSURE, nothing)
+    if loose:
+        found = ~(paths.get(NO_ROUTE, nothing) | unsure | local)
+    else:
+        found = paths.get(interface, nothing)
+    if version == 4:
+        found = found - host.broadcast() - MULTICAST[4]
+        if broadcast:
+            found = found | host.broadcast_routes("" if loose else interface)
+    else:
+        near = LINK_LOCAL & host.on_link(6, interface)
+        found = (found - LINK_LOCAL) | (near - host.local(6, interface))
+        unsure = unsure - LINK_LOCAL
+    return ReversePath(found, unsure)
+
+
+class AddressTypes(NamedTuple):
+    """Addresses by the type that a route lookup gives them (RTN_*, linux/rtnetlink.h)."""
+
+    local: AddressSet
+    multicast: AddressSet
+    broadcast: AddressSet
+    unicast: AddressSet
+    unsure: AddressSet
+
+
+def address_types(host: Host, version: int, interface: str = "") -> AddressTypes:
+    """All addresses by type; with an interface, own addresses of others cannot be said."""
+    every = host.local(version)
+    local = host.local(version, interface)
+    multicast = MULTICAST[version] - local
+    broadcast = (host.broadcast() if version == 4 else AddressSet.nothing(6)) - multicast - local
+    paths = host.egress(version)
+    nothing = AddressSet.nothing(version)
+    routed = ~(paths.get(NO_ROUTE, nothing) | paths.get(UNSURE, nothing) | every)
+    unicast = routed - multicast - broadcast
+    unsure = ~(local | multicast | broadcast | unicast)
+    return AddressTypes(local, multicast, broadcast, unicast, unsure)

@@ -1,0 +1,164 @@
+"""The nf_tables virtual machine, run for every source address at once.
+
+A rule is a program of instructions over registers (net/netfilter/nf_tables_core.c). Packets
+whose sources a match separates go different ways; each way is a world of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Final, NamedTuple, Protocol
+
+from ollama_audit.addresses import AddressSet
+from ollama_audit.firewall.answer import Effect, Rule
+from ollama_audit.firewall.bits import Byte, Value
+from ollama_audit.firewall.context import Context
+from ollama_audit.firewall.match import EITHER, Match, restrict
+from ollama_audit.firewall.state import State
+
+DROP, ACCEPT, CONTINUE, BREAK, JUMP, GOTO, RETURN = 0, 1, -1, -2, -3, -4, -5
+"""NF_* and NFT_* verdict codes (linux/netfilter.h, linux/netfilter/nf_tables.h)."""
+
+REGISTER_BYTES = 80
+
+
+def register_offset(register: int) -> int:
+    """Where a register begins: four of 16 bytes behind the verdict, or sixteen of 4 bytes."""
+    return (register - 1) * 16 if register < 8 else (register - 8) * 4
+
+
+class Exit(NamedTuple):
+    """How sources left a rule: with a verdict, or to the next rule (CONTINUE)."""
+
+    verdict: int
+    state: State
+    sources: AddressSet
+    chain: str = ""
+
+
+class World:
+    """Packets that have gone the same way through the rule so far."""
+
+    __slots__ = ("position", "registers", "sources", "state")
+
+    def __init__(
+        self, position: int, registers: list[Byte], state: State, sources: AddressSet
+    ) -> None:
+        self.position = position
+        self.registers = registers
+        self.state = state
+        self.sources = sources
+
+    def load(self, register: int, value: Value) -> None:
+        """Put a value into a register; what is left of its last word becomes zero."""
+        offset = register_offset(register)
+        padding = -len(value) % 4
+        if padding:
+            value = value + [0] * padding
+        self.registers[offset : offset + len(value)] = value
+
+    def read(self, register: int, length: int) -> Value:
+        """The first bytes from a register on."""
+        offset = register_offset(register)
+        return self.registers[offset : offset + length]
+
+
+class Instruction(Protocol):
+    """One expression of a rule."""
+
+    writes: ClassVar[bool]
+    """It changes what later rules see: a mark, the destination, tracking."""
+
+    def run(self, machine: Machine, world: World) -> bool:
+        """Take one step; False when nothing of the world is left in the rule."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A rule that can be run, and where it stands."""
+
+    rule: Rule
+    instructions: Sequence[Instruction]
+
+    @property
+    def writes(self) -> bool:
+        """Whether it changes what later rules see."""
+        return any(instruction.writes for instruction in self.instructions)
+
+
+EMPTY: Final[list[Byte]] = [None] * REGISTER_BYTES
+
+
+class Machine:
+    """Runs one program for the packets in one state."""
+
+    __slots__ = ("context", "exits", "program", "worlds")
+
+    def __init__(self, context: Context, program: Program) -> None:
+        self.context = context
+        self.program = program
+        self.exits: list[Exit] = []
+        self.worlds: list[World] = []
+
+    def run(self, state: State, sources: AddressSet) -> list[Exit]:
+        """How the sources leave the program."""
+        self.worlds.append(World(0, EMPTY[:], state, sources))
+        instructions = self.program.instructions
+        count = len(instructions)
+        while self.worlds:
+            world = self.worlds.pop()
+            self.context.journal.spend(1)
+            while world.position < count:
+                instruction = instructions[world.position]
+                world.position += 1
+                if not instruction.run(self, world):
+                    break
+            else:
+                self.leave(CONTINUE, world)
+        return self.exits
+
+    def leave(self, verdict: int, world: World, chain: str = "") -> None:
+        """All of a world leaves the rule."""
+        if world.sources:
+            self.exits.append(Exit(verdict, world.state, world.sources, chain))
+
+    def skip(self, world: World, sources: AddressSet) -> None:
+        """Some sources of a world do not match, and go to the next rule."""
+        if sources:
+            self.exits.append(Exit(CONTINUE, world.state, sources))
+
+    def fork(self, world: World, sources: AddressSet) -> World:
+        """Let some sources of a world go on by themselves."""
+        branch = World(world.position, world.registers[:], world.state, sources)
+        self.worlds.append(branch)
+        return branch
+
+    def decide(self, world: World, match: Match) -> bool:
+        """Keep the sources that may match, and let go those that may not."""
+        may, may_not = match
+        if may_not is False:
+            return True
+        if may is True:
+            self.doubt(world)
+        if may_not is True:
+            self.exits.append(Exit(CONTINUE, world.state, world.sources))
+        else:
+            self.skip(world, world.sources & may_not)
+        if may is False:
+            return False
+        world.sources = restrict(world.sources, may)
+        return bool(world.sources)
+
+    def doubt(self, world: World) -> None:
+        """Note that this rule cannot be decided."""
+        self.context.note(Effect.UNKNOWN, world.sources, self.program.rule)
+
+    def maybe(self, world: World) -> bool:
+        """Go on with every source, and let every source go as well."""
+        return self.decide(world, EITHER)
+
+    def give_up(self, world: World, detail: str) -> bool:
+        """Nothing can be said of these packets from here on."""
+        self.context.give_up(world.sources, self.program.rule, detail)
+        return False

@@ -1,0 +1,348 @@
+"""The three packets of a TCP handshake through one namespace, for every source at once.
+
+A connection gets through when the SYN, the SYN+ACK and the ACK do. What a later packet meets
+depends on the earlier ones (connection tracking, translation, connection marks), so the sources
+go through all three in turn, by state.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ollama_audit.addresses import AddressSet
+from ollama_audit.firewall.context import Context, Journal
+from ollama_audit.firewall.hooks import Hooks
+from ollama_audit.firewall.host import LINK_LOCAL, LOOPBACK, NO_ROUTE, UNSURE, Host, Lookup
+from ollama_audit.firewall.ip_layer import answerable, refusals
+from ollama_audit.firewall.state import (
+    Flows,
+    Phase,
+    State,
+    Tracking,
+    add,
+    everyone,
+    merge,
+    opening,
+)
+
+LOCAL, FORWARDED = False, True
+
+
+class Leg(NamedTuple):
+    """A hook that packets pass, with the interfaces it is told."""
+
+    hook: str
+    ingress: str = ""
+    egress: str = ""
+
+
+class Arrival(NamedTuple):
+    """Connections that got through, and where they end."""
+
+    forwarded: bool
+    interface: str
+    state: State
+    sources: AddressSet
+
+
+class Walk:
+    """One question on its way."""
+
+    def __init__(self, host: Host, hooks: Hooks, version: int, interface: str) -> None:
+        self.host = host
+        self.hooks = hooks
+        self.version = version
+        self.interface = interface
+        self.journal = Journal(version)
+        self.nothing = AddressSet.nothing(version)
+
+    # Steps
+
+    def context(self, leg: Leg, phase: Phase) -> Context:
+        """Where packets are at a leg."""
+        return Context(
+            host=self.host,
+            version=self.version,
+            hook=leg.hook,
+            ingress=self.host.interfaces.get(leg.ingress),
+            egress=self.host.interfaces.get(leg.egress),
+            phase=phase,
+            journal=self.journal,
+        )
+
+    def pass_through(
+        self, legs: list[Leg], flows: Flows, phase: Phase, *, translate: bool = True
+    ) -> Flows:
+        """What gets past some hooks in turn."""
+        for leg in legs:
+            flows = {state: self.known(sources) for state, sources in flows.items()}
+            flows = {state: sources for state, sources in flows.items() if sources}
+            if not flows:
+                break
+            flows = self.hooks.run(self.context(leg, phase), flows, translate=translate)
+        return flows
+
+    def known(self, sources: AddressSet) -> AddressSet:
+        """Those of which something can still be said."""
+        return sources - self.journal.doubtful if self.journal.doubtful else sources
+
+    def drop(self, sources: AddressSet, why: str, phase: Phase = Phase.OPEN) -> None:
+        """The IP layer drops these."""
+        if sources:
+            self.context(Leg(""), phase).drop(sources, None, why)
+
+    def give_up(self, sources: AddressSet, why: str, phase: Phase = Phase.OPEN) -> None:
+        """Nobody can say what becomes of these."""
+        if sources:
+            self.context(Leg(""), phase).give_up(sources, None, why)
+
+    # From another machine, or a container
+
+    def remote(self, address: int, port: int) -> list[Arrival]:
+        """Connections that arrive through the interface."""
+        flows: Flows = {opening(address, port): AddressSet.everything(self.version)}
+        inbound = [Leg("ingress", self.interface), Leg("prerouting", self.interface)]
+        flows = self.pass_through(inbound, flows, Phase.OPEN)
+        flows = self._valid_sources(flows, address)
+        local, onward = self._route(flows)
+        arrivals = self._deliver(local)
+        for egress, leaving in onward.items():
+            arrivals += self._forward(egress, leaving)
+        return arrivals
+
+    def _valid_sources(self, flows: Flows, address: int) -> Flows:
+        for refusal in refusals(self.host, self.version, self.interface, address):
+            if refusal.sure:
+                self.drop(refusal.sources, refusal.why)
+                flows = {state: found - refusal.sources for state, found in flows.items()}
+            else:
+                self.give_up(refusal.sources, refusal.why)
+        return {state: found for state, found in flows.items() if found}
+
+    def _route(self, flows: Flows) -> tuple[Flows, dict[str, Flows]]:
+        """The routing decision after prerouting: to this host, or on through an interface."""
+        own = self.host.local(self.version)
+        local: Flows = {}
+        onward: dict[str, Flows] = {}
+        for state, sources in flows.items():
+            if state.address is None:
+                self.give_up(sources, "the new destination cannot be said")
+            elif state.address in own:
+                add(local, state, self._not_martian(state.address, sources))
+            else:
+                lookup = Lookup(None, self.interface, state.mark)
+                egress = self.host.route(self.version, state.address, lookup)
+                add(onward.setdefault(egress, {}), state, sources)
+        return local, onward
+
+    def _not_martian(self, address: int, sources: AddressSet) -> AddressSet:
+        """Loopback destinations are refused from outside, unless route_localnet allows them."""
+        link = self.host.interfaces[self.interface]
+        if address not in LOOPBACK[self.version] or link.loopback:
+            return sources
+        allowed = self.version == 4 and self.host.any_setting(4, link.name, "route_localnet")
+        if allowed:
+            return sources
+        if allowed is None or self.version == 6:
+            self.give_up(sources, "a loopback destination from outside")
+        else:
+            self.drop(sources, "loopback destination from outside (route_localnet is off)")
+        return self.nothing
+
+    def _deliver(self, flows: Flows) -> list[Arrival]:
+        inbound = [Leg("input", self.interface)]
+        flows = self.pass_through(inbound, flows, Phase.OPEN)
+        flows = self._answer(flows, "")
+        confirm = [
+            Leg("ingress", self.interface),
+            Leg("prerouting", self.interface),
+            Leg("input", self.interface),
+        ]
+        flows = self._confirm(confirm, flows)
+        return [Arrival(LOCAL, self.interface, *item) for item in flows.items()]
+
+    def _forward(self, egress: str, flows: Flows) -> list[Arrival]:
+        flows = self._may_forward(egress, flows)
+        if not flows:
+            return []
+        legs = [
+            Leg("forward", self.interface, egress),
+            Leg("postrouting", "", egress),
+            Leg("egress", "", egress),
+        ]
+        flows = self.pass_through(legs, flows, Phase.OPEN)
+        flows = self._answer(flows, egress)
+        inbound = [Leg("ingress", self.interface), Leg("prerouting", self.interface)]
+        flows = self._confirm(inbound + legs, flows)
+        return [Arrival(FORWARDED, egress, *item) for item in flows.items()]
+
+    def _may_forward(self, egress: str, flows: Flows) -> Flows:
+        """What the IP layer forwards at all."""
+        sources = everyone(flows, self.version)
+        forwards = self.host.forwards(self.version, self.interface)
+        if forwards is False:
+            self.drop(sources, "forwarding is off")
+        elif egress == NO_ROUTE:
+            self.drop(sources, "no route to the destination")
+        elif egress == UNSURE or forwards is None:
+            self.give_up(sources, "the route to the destination cannot be said")
+        else:
+            refused, why = self._unforwardable(egress)
+            self.drop(sources & refused, why)
+            flows = {state: found - refused for state, found in flows.items()}
+            return {state: found for state, found in flows.items() if found}
+        return {}
+
+    def _unforwardable(self, egress: str) -> tuple[AddressSet, str]:
+        if self.version == 4:
+            return self.host.broadcast(), "answers to a broadcast address are not forwarded"
+        refused = LINK_LOCAL if egress != self.interface else self.nothing
+        return refused, "link-local sources are not forwarded"
+
+    # The answer, and its confirmation
+
+    def _answer(self, flows: Flows, container: str) -> Flows:
+        """The SYN+ACK, from a socket of this host or through the `container` interface."""
+        answers = _next_packet(flows)
+        result: Flows = {}
+        for state, sources in answers.items():
+            in_interface = container or "lo"
+            initial = None if self.host.sysctls.get("ipv4.tcp_fwmark_accept", "0") != "0" else 0
+            lookup = Lookup(state.address, in_interface, initial)
+            for egress, part in self._ways_back(lookup).items():
+                merge(result, self._answer_through(egress, container, {state: sources & part}))
+        return result
+
+    def _ways_back(self, lookup: Lookup) -> dict[str, AddressSet]:
+        return answerable(self.host, self.version, self.interface, lookup)
+
+    def _answer_through(self, egress: str, container: str, flows: Flows) -> Flows:
+        sources = everyone(flows, self.version)
+        if not sources:
+            return {}
+        if egress == NO_ROUTE:
+            self.drop(sources, "no route back to the source", Phase.ANSWER)
+            return {}
+        if egress == "lo" and not self.host.interfaces[self.interface].loopback:
+            self.drop(sources, "the answer would go to this host itself", Phase.ANSWER)
+            return {}
+        if egress == UNSURE:
+            self.give_up(sources, "the route back to the source cannot be said", Phase.ANSWER)
+            return {}
+        return self._finish_answer(self._answer_legs(egress, container, flows))
+
+    def _answer_legs(self, egress: str, container: str, flows: Flows) -> Flows:
+        outbound = [Leg("postrouting", "", egress), Leg("egress", "", egress)]
+        if container:
+            legs = [
+                Leg("ingress", container),
+                Leg("prerouting", container),
+                Leg("forward", container, egress),
+            ]
+            return self.pass_through(legs + outbound, flows, Phase.ANSWER)
+        flows = self.pass_through([Leg("output", "", egress)], flows, Phase.ANSWER)
+        flows = self._rerouted(egress, flows)
+        return self.pass_through(outbound, flows, Phase.ANSWER)
+
+    def _rerouted(self, egress: str, flows: Flows) -> Flows:
+        """A mark set in output can change the route (ip_route_me_harder)."""
+        if not self.host.depends_on_mark(self.version):
+            return flows
+        result: Flows = {}
+        for state, sources in flows.items():
+            same = self._ways_back(Lookup(state.address, "lo", state.mark)).get(
+                egress, self.nothing
+            )
+            self.give_up(sources - same, "a mark changes the route of the answer", Phase.ANSWER)
+            add(result, state, sources & same)
+        return result
+
+    def _finish_answer(self, flows: Flows) -> Flows:
+        """An answer that connection tracking lets be is not translated back."""
+        result: Flows = {}
+        for state, sources in flows.items():
+            changed = state.translated or state.masqueraded
+            if not changed or state.tracking is Tracking.ESTABLISHED:
+                add(result, state, sources)
+            elif state.tracking is Tracking.UNTRACKED:
+                self.drop(sources, "the answer is not translated back", Phase.ANSWER)
+            else:
+                self.give_up(sources, "whether the answer is translated back", Phase.ANSWER)
+        return result
+
+    def _confirm(self, legs: list[Leg], flows: Flows, *, translate: bool = True) -> Flows:
+        """The ACK, on the way of the SYN."""
+        again: Flows = {}
+        for state, sources in _next_packet(flows).items():
+            new = state._replace(address=state.original_address, port=state.original_port)
+            add(again, new, sources)
+        flows = self.pass_through(legs, again, Phase.CONFIRM, translate=translate)
+        result: Flows = {}
+        for state, sources in flows.items():
+            if (state.address, state.port) == (state.target_address, state.target_port):
+                add(result, state, sources)
+            elif state.tracking is Tracking.UNTRACKED:
+                self.drop(sources, "the third packet is not translated", Phase.CONFIRM)
+            else:
+                self.give_up(sources, "whether the third packet is translated", Phase.CONFIRM)
+        return result
+
+    # From this host itself
+
+    def local(self, address: int, port: int) -> list[Arrival]:
+        """Connections of clients on the host: out, and in again through lo."""
+        own = self.host.local(self.version)
+        self.drop(~own, "not an address of this host")
+        flows: Flows = {opening(address, port): own}
+        flows = self.pass_through([Leg("output", "", "lo")], flows, Phase.OPEN)
+        inside: Flows = {}
+        outside: dict[str, Flows] = {}
+        for state, sources in flows.items():
+            if state.address is None:
+                self.give_up(sources, "the new destination cannot be said")
+            elif state.address in own:
+                add(inside, state, sources)
+            else:
+                lookup = Lookup(None, "lo", state.mark)
+                egress = self.host.route(self.version, state.address, lookup)
+                add(outside.setdefault(egress, {}), state, sources)
+        arrivals = self._loop(inside)
+        for egress, leaving in outside.items():
+            arrivals += self._to_container(egress, leaving)
+        return arrivals
+
+    def _loop(self, flows: Flows) -> list[Arrival]:
+        out = [Leg("postrouting", "", "lo"), Leg("egress", "", "lo")]
+        back = [Leg("ingress", "lo"), Leg("prerouting", "lo"), Leg("input", "lo")]
+        flows = self.pass_through(out, flows, Phase.OPEN)
+        flows = self.pass_through(back, flows, Phase.OPEN, translate=False)
+        whole = [Leg("output", "", "lo"), *out, *back]
+        flows = self.pass_through(whole, _next_packet(flows), Phase.ANSWER)
+        flows = self._confirm(whole, self._finish_answer(flows))
+        return [Arrival(LOCAL, "lo", *item) for item in flows.items()]
+
+    def _to_container(self, egress: str, flows: Flows) -> list[Arrival]:
+        """A client of the host whose connection is translated to somewhere else."""
+        sources = everyone(flows, self.version)
+        if egress in (NO_ROUTE, UNSURE):
+            self.give_up(sources, "the route to the new destination cannot be said")
+            return []
+        loopback = sources & LOOPBACK[self.version]
+        self.give_up(loopback, "a loopback source that leaves the host")
+        out = [Leg("postrouting", "", egress), Leg("egress", "", egress)]
+        flows = self.pass_through(out, flows, Phase.OPEN)
+        back = [Leg("ingress", egress), Leg("prerouting", egress), Leg("input", egress)]
+        flows = self.pass_through(back, _next_packet(flows), Phase.ANSWER)
+        flows = self._confirm([Leg("output", "", "lo"), *out], self._finish_answer(flows))
+        return [Arrival(FORWARDED, egress, *item) for item in flows.items()]
+
+
+def _next_packet(flows: Flows) -> Flows:
+    """The states in which the next packet of each connection starts: no mark, not yet tracked."""
+    result: Flows = {}
+    for state, sources in flows.items():
+        first = state.tracking is Tracking.NEW
+        tracked = first or (state.tracked and state.tracking is Tracking.ESTABLISHED)
+        new = state._replace(mark=0, tracking=Tracking.NONE, tracked=tracked)
+        add(result, new, sources)
+    return result
