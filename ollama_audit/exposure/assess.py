@@ -7,6 +7,7 @@ from ipaddress import ip_address
 
 from ollama_audit.addresses import AddressSet
 from ollama_audit.exposure.approach import Arrival, approach
+from ollama_audit.exposure.filters import filters
 from ollama_audit.exposure.forwarders import passes_on
 from ollama_audit.exposure.gaps import gaps
 from ollama_audit.exposure.model import Endpoint, Exposure, Hop, Login, Zone
@@ -52,6 +53,7 @@ def assess(snapshot: HostSnapshot) -> Exposure:
         endpoints=tuple(found),
         gaps=tuple(gaps(terrain)),
         beyond_host=(_ROUTER,) if beyond else (),
+        filters=filters(terrain, frozenset(endpoint.port for endpoint in found)),
     )
 
 
@@ -157,7 +159,7 @@ def _ask_outside(
             )
             behind = sources_behind(host, interface, target.family)
             beyond = (s for s in behind if s.zone is not Zone.INTERNET or public(target.ip))
-            near = interface_zone(interface) is Zone.CONTAINER and any(
+            near = interface_zone(host, interface) is Zone.CONTAINER and any(
                 target.ip in own.network for own in interface.addresses
             )
             if not near:  # those are neighbours on one bridge, and were asked inside
@@ -190,7 +192,8 @@ def _destinations(
         crossing = owner.index != interface.index
         if owner.loopback or not owner.up:
             continue
-        if crossing and Zone.CONTAINER in (interface_zone(owner), interface_zone(interface)):
+        zones = (interface_zone(namespace, each) for each in (owner, interface))
+        if crossing and Zone.CONTAINER in zones:
             continue
         for own in owner.addresses:
             if own.family is not family or own.tentative:

@@ -56,7 +56,9 @@ class ZoneReach(msgspec.Struct, frozen=True, kw_only=True):
     family: Family
     extent: Extent
     networks: tuple[str, ...] = ()
-    """CIDRs that surely get through: the zone for `all`, part of it for `some`; smallest cover."""
+    """CIDRs that surely get through: the zone's own networks for `all`, else whoever does.
+
+    The host's own addresses are not taken out, as they would only tear holes."""
     uncertain: tuple[str, ...] = ()
     """CIDRs for which it is not known."""
     interfaces: tuple[str, ...] = ()

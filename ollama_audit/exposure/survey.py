@@ -9,7 +9,7 @@ from ollama_audit.addresses import AddressSet
 from ollama_audit.exposure.approach import Approach, Arrival, approach
 from ollama_audit.exposure.model import Extent, Zone, ZoneReach
 from ollama_audit.exposure.terrain import Terrain
-from ollama_audit.exposure.zones import Sources, version
+from ollama_audit.exposure.zones import Sources, own_addresses, version
 from ollama_audit.firewall.answer import Effect, Query
 from ollama_audit.firewall.wording import describe
 from ollama_audit.snapshot.network import Family, NetworkNamespace
@@ -25,6 +25,7 @@ class _Tally:
     core: AddressSet
     surely: AddressSet
     possibly: AddressSet
+    own: AddressSet
     interfaces: dict[str, None] = field(default_factory=dict)
     destinations: dict[str, None] = field(default_factory=dict)
     because: dict[str, None] = field(default_factory=dict)
@@ -77,7 +78,9 @@ class Survey:
         key = (group.zone, query.family)
         if key not in self._tallies:
             nothing = AddressSet.nothing(version(query.family))
-            self._tallies[key] = _Tally(nothing, nothing, nothing)
+            self._tallies[key] = _Tally(
+                nothing, nothing, nothing, own_addresses(namespace, query.family)
+            )
         tally = self._tallies[key]
         surely, possibly = found.surely & group.wider, found.possibly & group.wider
         tally.core = tally.core | group.core
@@ -114,8 +117,8 @@ def _zone_reach(zone: Zone, family: Family, tally: _Tally) -> ZoneReach:
         zone=zone,
         family=family,
         extent=extent,
-        networks=_shown(tally.surely),
-        uncertain=_shown(uncertain),
+        networks=_shown(tally.core if extent is Extent.ALL else tally.surely, tally.own),
+        uncertain=_shown(uncertain, tally.own),
         interfaces=tuple(tally.interfaces),
         destinations=tuple(tally.destinations),
         because=(*tally.because, *(tally.doubts if uncertain else ())),
@@ -123,5 +126,15 @@ def _zone_reach(zone: Zone, family: Family, tally: _Tally) -> ZoneReach:
     )
 
 
-def _shown(sources: AddressSet) -> tuple[str, ...]:
-    return tuple(str(network) for network in sources.networks(_MOST_NETWORKS))
+def _shown(sources: AddressSet, own: AddressSet) -> tuple[str, ...]:
+    """The networks; the host's own addresses leave no holes in them where they touch."""
+    if not sources:
+        return ()
+    filled = sources | own
+    touching = [
+        (first, last)
+        for first, last in filled.ranges()
+        if sources & AddressSet.span(first, last, sources.version)
+    ]
+    whole = AddressSet.from_ranges(touching, sources.version)
+    return tuple(str(network) for network in whole.networks(_MOST_NETWORKS))

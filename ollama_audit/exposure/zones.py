@@ -63,15 +63,27 @@ def version(family: Family) -> int:
     return 4 if family is Family.IPV4 else 6
 
 
-def interface_zone(interface: Interface) -> Zone:
-    """What the interface itself connects to, judged by its kind and its conventional name."""
+def interface_zone(namespace: NetworkNamespace, interface: Interface) -> Zone:
+    """What the interface connects to, judged by its kind, its ports and its conventional name."""
     if interface.loopback:
         return Zone.HOST
-    if _CONTAINER_NAMES.match(interface.name):
+    if _CONTAINER_NAMES.match(interface.name) or _bridges_guests(namespace, interface):
         return Zone.CONTAINER
     if interface.kind in _VPN_KINDS or _VPN_NAMES.fullmatch(interface.name):
         return Zone.VPN
     return Zone.LAN
+
+
+def _bridges_guests(namespace: NetworkNamespace, interface: Interface) -> bool:
+    """Whether a bridge joins nothing but containers and virtual machines, whatever its name."""
+    if interface.kind != "bridge":
+        return False
+    ports = [i for i in known_or(namespace.interfaces, ()) if i.master == interface.index]
+    uplink = any(
+        route.interface == interface.index and route.prefix_length == 0
+        for route in known_or(namespace.routes, ())
+    )
+    return bool(ports) and not uplink and all(port.kind in {"veth", "tun"} for port in ports)
 
 
 def public(address: IPv4Address | IPv6Address) -> bool:
@@ -113,7 +125,7 @@ def sources_behind(
 ) -> tuple[Sources, ...]:
     """The zones behind an interface with the sources of each; empty zones are left out."""
     own = own_addresses(namespace, family)
-    zone = interface_zone(interface)
+    zone = interface_zone(namespace, interface)
     if zone is Zone.HOST:
         return (Sources(zone, own, own),)
     routes = [
@@ -192,7 +204,11 @@ def sources_beside(
     the_host = own_addresses(host, family) & near if host else nothing
     zone = Zone.CONTAINER
     for uplink in known_or(host.interfaces, ()) if host else ():
-        if interface_zone(uplink) is Zone.LAN and interface.kind in {"macvlan", "ipvlan"}:
+        if (
+            host
+            and interface_zone(host, uplink) is Zone.LAN
+            and interface.kind in {"macvlan", "ipvlan"}
+        ):
             zone = Zone.LAN if _near(uplink, [], family) & near else zone
     found = (
         Sources(Zone.HOST, the_host, the_host),
