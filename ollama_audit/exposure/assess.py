@@ -116,7 +116,7 @@ def _direct(terrain: Terrain, listener: Listener) -> list[Arrival]:
 def _ask_inside(survey: Survey, namespace: NetworkNamespace, listener: Listener) -> None:
     """Ask over every interface of the listener's own namespace."""
     for interface in known_or(namespace.interfaces, ()):
-        if not interface.up:
+        if not interface.receives:
             continue
         for family in families(listener):
             name = LOCAL_CLIENT if interface.loopback else interface.name
@@ -149,7 +149,7 @@ def _ask_outside(
         if not listener.wildcard and listener.ip != target.ip:
             continue
         for interface in known_or(host.interfaces, ()):
-            if interface.loopback or not interface.up:
+            if interface.loopback or not interface.receives:
                 continue
             query = Query(
                 family=target.family,

@@ -54,7 +54,7 @@ def _asked(
 ) -> Iterator[tuple[Reach, AddressSet]]:
     """The filter's answer at every interface that others are behind, and who they are."""
     for interface in known_or(host.interfaces, ()):
-        if not interface.up or interface_zone(host, interface) in (Zone.HOST, Zone.CONTAINER):
+        if not interface.receives or interface_zone(host, interface) in (Zone.HOST, Zone.CONTAINER):
             continue
         address = next((a.address for a in interface.addresses if a.family is family), "")
         others = AddressSet.nothing(version(family))

@@ -27,7 +27,7 @@ _VPN_NAMES = re.compile(
     r"(wg|tun|tap|tailscale|zt|nebula|utun|ppp|wt|ipsec|vti|nordlynx)[-0-9a-z]*"
 )
 
-_LINK_LOCAL = {Family.IPV4: ("169.254.0.0/16",), Family.IPV6: ("fe80::/10",)}
+_LINK_LOCAL = {Family.IPV4: ("169.254.0.0/16",), Family.IPV6: ("fe80::/64",)}
 _LOOPBACK = {Family.IPV4: ("127.0.0.0/8",), Family.IPV6: ("::1/128",)}
 _PRIVATE = {
     Family.IPV4: ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"),

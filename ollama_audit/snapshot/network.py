@@ -136,6 +136,12 @@ class Interface(msgspec.Struct, frozen=True, kw_only=True):
     """What may drop its packets and can only be detected: XDP, tc filters, bridge netfilter."""
     addresses: tuple[InterfaceAddress, ...] = ()
 
+    @property
+    def receives(self) -> bool:
+        """Whether packets for the host come in by it: it is up, and no port of a bridge or bond,
+        whose packets come in by that."""
+        return self.up and self.master_kind not in {"bridge", "bond", "team"}
+
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
     """A route (`ip route show table all`, rtnetlink(7) RTM_GETROUTE)."""
