@@ -138,8 +138,10 @@ class Interface(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def receives(self) -> bool:
-        """Whether packets for the host come in by it: it is up, and no port of a bridge or bond,
-        whose packets come in by that."""
+        """Whether packets for the host come in by it.
+
+        Those of a port of a bridge or bond come in by the bridge or bond.
+        """
         return self.up and self.master_kind not in {"bridge", "bond", "team"}
 
 
