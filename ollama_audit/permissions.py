@@ -157,6 +157,11 @@ class FileTree:
         return result
 
 
+def blames_owner(evidence: Evidence) -> bool:
+    """Whether evidence of ours says that a path belongs to somebody who is not trusted with it."""
+    return evidence.quote.startswith("owned by ") or " by its owner " in evidence.quote
+
+
 def _at(path: str, fact: Unknown) -> Unknown:
     """The same, naming the path."""
     return Unknown(f"{path}: {fact.reason}", fact.source, fact.cure)

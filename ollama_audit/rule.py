@@ -51,6 +51,7 @@ from ollama_audit.reachability import (
     reachable_from,
     unseen,
 )
+from ollama_audit.repairs import Repair, repairs
 from ollama_audit.snapshot.files import FileFact, FileKind, FileRole, Stat
 from ollama_audit.snapshot.host import HostSnapshot
 from ollama_audit.snapshot.network import Family, Listener, NetworkNamespace
@@ -89,6 +90,7 @@ __all__ = [
     "PacketFilter",
     "Process",
     "Remedy",
+    "Repair",
     "Rule",
     "Setting",
     "Severity",
@@ -113,6 +115,7 @@ __all__ = [
     "passed",
     "proven_local",
     "reachable_from",
+    "repairs",
     "rule",
     "service_users",
     "unknown",

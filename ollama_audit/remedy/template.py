@@ -34,6 +34,12 @@ def quoted(value: object) -> Raw:
     return value if isinstance(value, Raw) else Raw(shlex.quote(str(value)))
 
 
+def always_quoted(value: object) -> Raw:
+    """A value in quotes even where it needs none: shellcheck takes `a=b-c` for arithmetic."""
+    text = str(value).replace("'", "'\\''")
+    return Raw(f"'{text}'")
+
+
 def comment(value: object) -> Raw:
     """A value for a comment line: what would end the line or hide text is replaced by `?`."""
     return Raw("".join(char if char.isprintable() else "?" for char in str(value)))
@@ -53,7 +59,13 @@ def environment(*folders: Path) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.filters |= {"raw": Raw, "quote": quoted, "comment": comment, "need": need}
+    made.filters |= {
+        "raw": Raw,
+        "quote": quoted,
+        "text": always_quoted,
+        "comment": comment,
+        "need": need,
+    }
     return made
 
 

@@ -39,11 +39,14 @@ from __future__ import annotations
 
 from ollama_audit.rule import (
     Access,
+    Disruption,
     FileFact,
     FileRole,
     FileTree,
     Host,
     Outcome,
+    Remedy,
+    Repair,
     Severity,
     SystemdUnit,
     Trusted,
@@ -53,20 +56,42 @@ from ollama_audit.rule import (
     need,
     not_applicable,
     passed,
+    repairs,
     rule,
     unread,
     unseen,
 )
 
 
-@rule(severity=Severity.HIGH)
+def _access(host: Host) -> Access:
+    """Why others may change the files, with what could not be read."""
+    tree = FileTree(host.snapshot.files)
+    access = Access()
+    for fact in tree.having(FileRole.BINARY, FileRole.PATH_FOLDER):
+        access += tree.writable(fact.pid, fact.path, _trusted(host, fact))
+    return access
+
+
+def _repairs(host: Host) -> tuple[Repair, ...]:
+    return repairs(host.snapshot.files, _access(host).weak, owner="root:root")
+
+
+@rule(
+    severity=Severity.HIGH,
+    remedies=(
+        Remedy(
+            name="permissions",
+            title="let only root replace the program",
+            applies=lambda host: bool(_repairs(host)),
+            disruption=Disruption.NONE,
+            values=lambda host: {"repairs": _repairs(host)},
+        ),
+    ),
+)
 def binary_writable_by_others(host: Host) -> Outcome:
     """Judge the binaries and the PATH folders, and the folders above them."""
-    tree = FileTree(host.snapshot.files)
-    facts = tree.having(FileRole.BINARY, FileRole.PATH_FOLDER)
-    access = Access()
-    for fact in facts:
-        access += tree.writable(fact.pid, fact.path, _trusted(host, fact))
+    facts = FileTree(host.snapshot.files).having(FileRole.BINARY, FileRole.PATH_FOLDER)
+    access = _access(host)
     if access.weak:
         paths = ", ".join(dict.fromkeys(evidence.source for evidence in access.weak))
         return failed(f"Others may replace the program that Ollama runs: {paths}", access.weak)

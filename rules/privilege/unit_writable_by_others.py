@@ -37,10 +37,13 @@ from __future__ import annotations
 
 from ollama_audit.rule import (
     Access,
+    Disruption,
     FileRole,
     FileTree,
     Host,
     Outcome,
+    Remedy,
+    Repair,
     Severity,
     SystemdUnit,
     Trusted,
@@ -50,26 +53,56 @@ from ollama_audit.rule import (
     need,
     not_applicable,
     passed,
+    repairs,
     rule,
     unread,
 )
 
 
-@rule(severity=Severity.HIGH)
-def unit_writable_by_others(host: Host) -> Outcome:
-    """Judge the unit files and environment files, and the folders above them."""
+def _access(host: Host) -> Access:
+    """Why others may change the files, with what could not be read."""
     tree = FileTree(host.snapshot.files)
-    owners = {
+    owners = _owners(host)
+    access = Access()
+    for fact in tree.having(FileRole.UNIT, FileRole.ENVIRONMENT_FILE):
+        trusted = Trusted().including(None, owners.get(fact.path, ""))
+        access += tree.writable(fact.pid, fact.path, trusted)
+    return access
+
+
+def _owners(host: Host) -> dict[str, str]:
+    """Whose the files of a user's own service manager are."""
+    return {
         path: unit.owner
         for unit in known_or(host.snapshot.units, ())
         if unit.owner
-        for path in _paths(unit)
+        for path in (
+            *(file.path for file in unit.files),
+            *(file.path for file in unit.environment_files),
+        )
     }
-    facts = tree.having(FileRole.UNIT, FileRole.ENVIRONMENT_FILE)
-    access = Access()
-    for fact in facts:
-        trusted = Trusted().including(None, owners.get(fact.path, ""))
-        access += tree.writable(fact.pid, fact.path, trusted)
+
+
+def _repairs(host: Host) -> tuple[Repair, ...]:
+    return repairs(host.snapshot.files, _access(host).weak, owner="root:root")
+
+
+@rule(
+    severity=Severity.HIGH,
+    remedies=(
+        Remedy(
+            name="permissions",
+            title="let only root change how Ollama is started",
+            applies=lambda host: bool(_repairs(host)),
+            disruption=Disruption.NONE,
+            values=lambda host: {"repairs": _repairs(host)},
+        ),
+    ),
+)
+def unit_writable_by_others(host: Host) -> Outcome:
+    """Judge the unit files and environment files, and the folders above them."""
+    facts = FileTree(host.snapshot.files).having(FileRole.UNIT, FileRole.ENVIRONMENT_FILE)
+    access, owners = _access(host), _owners(host)
     if access.weak:
         paths = ", ".join(dict.fromkeys(evidence.source for evidence in access.weak))
         return failed(f"Others may change how Ollama is started: {paths}", access.weak)

@@ -39,11 +39,14 @@ from __future__ import annotations
 
 from ollama_audit.rule import (
     Access,
+    Disruption,
     FileFact,
     FileRole,
     FileTree,
     Host,
     Outcome,
+    Remedy,
+    Repair,
     Severity,
     Trusted,
     Unknown,
@@ -52,6 +55,7 @@ from ollama_audit.rule import (
     need,
     not_applicable,
     passed,
+    repairs,
     rule,
     service_users,
     unread,
@@ -59,14 +63,36 @@ from ollama_audit.rule import (
 )
 
 
-@rule(severity=Severity.MEDIUM)
+def _access(host: Host) -> Access:
+    """Why others may change the models, with what could not be read."""
+    tree = FileTree(host.snapshot.files)
+    access = Access()
+    for fact in tree.having(FileRole.MODELS):
+        access += tree.writable(fact.pid, fact.path, _trusted(host, fact))
+    return access
+
+
+def _repairs(host: Host) -> tuple[Repair, ...]:
+    """Modes only: whose these ought to be is for people to say."""
+    return repairs(host.snapshot.files, _access(host).weak, owner="")
+
+
+@rule(
+    severity=Severity.MEDIUM,
+    remedies=(
+        Remedy(
+            name="permissions",
+            title="let only Ollama and root change the models",
+            applies=lambda host: bool(_repairs(host)),
+            disruption=Disruption.NONE,
+            values=lambda host: {"repairs": _repairs(host)},
+        ),
+    ),
+)
 def models_writable_by_others(host: Host) -> Outcome:
     """Judge the models folders and the folders above them."""
-    tree = FileTree(host.snapshot.files)
-    facts = tree.having(FileRole.MODELS)
-    access = Access()
-    for fact in facts:
-        access += tree.writable(fact.pid, fact.path, _trusted(host, fact))
+    facts = FileTree(host.snapshot.files).having(FileRole.MODELS)
+    access = _access(host)
     if access.weak:
         paths = ", ".join(dict.fromkeys(evidence.source for evidence in access.weak))
         return failed(f"Others may change the models: {paths}", access.weak)

@@ -39,6 +39,7 @@ from __future__ import annotations
 
 from ollama_audit.rule import (
     Access,
+    Disruption,
     FileFact,
     FileKind,
     FileRole,
@@ -46,6 +47,8 @@ from ollama_audit.rule import (
     Host,
     Known,
     Outcome,
+    Remedy,
+    Repair,
     Severity,
     Trusted,
     Unknown,
@@ -54,6 +57,7 @@ from ollama_audit.rule import (
     need,
     not_applicable,
     passed,
+    repairs,
     rule,
     service_users,
     unread,
@@ -61,14 +65,36 @@ from ollama_audit.rule import (
 )
 
 
-@rule(severity=Severity.HIGH)
+def _access(host: Host) -> Access:
+    """Why others may read the keys, with what could not be read."""
+    tree = FileTree(host.snapshot.files)
+    access = Access()
+    for fact in tree.having(FileRole.PRIVATE_KEY):
+        access += tree.readable(fact.pid, fact.path, _trusted(host, fact))
+    return access
+
+
+def _repairs(host: Host) -> tuple[Repair, ...]:
+    """Modes only: whose these ought to be is for people to say."""
+    return repairs(host.snapshot.files, _access(host).weak, owner="", mode="go-rwx")
+
+
+@rule(
+    severity=Severity.HIGH,
+    remedies=(
+        Remedy(
+            name="permissions",
+            title="let only Ollama and root read the key",
+            applies=lambda host: bool(_repairs(host)),
+            disruption=Disruption.NONE,
+            values=lambda host: {"repairs": _repairs(host)},
+        ),
+    ),
+)
 def private_key_readable_by_others(host: Host) -> Outcome:
     """Judge every private key of an Ollama server."""
-    tree = FileTree(host.snapshot.files)
-    facts = tree.having(FileRole.PRIVATE_KEY)
-    access = Access()
-    for fact in facts:
-        access += tree.readable(fact.pid, fact.path, _trusted(host, fact))
+    facts = FileTree(host.snapshot.files).having(FileRole.PRIVATE_KEY)
+    access = _access(host)
     if access.weak:
         paths = ", ".join(dict.fromkeys(evidence.source for evidence in access.weak))
         return failed(f"Others can read Ollama's private key: {paths}", access.weak)

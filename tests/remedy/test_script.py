@@ -29,7 +29,7 @@ VERBS = frozenset(
     keep keep_attributes keep_tree
     write_file change_mode change_tree_mode change_owner change_tree_owner restart_unit
     on_loopback has_property has_setting runs_as runs_as_configured
-    only_owner_writes only_owner_writes_below only_owner_reads printf
+    lacks_mode lacks_mode_below belongs_to printf
     """.split()  # noqa: SIM905 - a block of words
 )
 

@@ -17,11 +17,12 @@ HOSTILE = ["$(touch /tmp/x)", "`id`", "a'b", 'a"b', "a\nb", "; rm -rf /", "-n", 
 
 @pytest.mark.parametrize("value", HOSTILE)
 def test_a_value_is_one_word_of_data(value: str) -> None:
-    text = environment().from_string("printf '%s|' {{ value }} end").render(value=value)
+    words = "printf '%s|' {{ value }} {{ value | text }} end"
+    text = environment().from_string(words).render(value=value)
 
     said = subprocess.run(["bash", "-c", text], capture_output=True, text=True, check=True)
 
-    assert said.stdout == f"{value}|end|"
+    assert said.stdout == f"{value}|{value}|end|"
 
 
 @pytest.mark.parametrize("value", HOSTILE)

@@ -157,17 +157,26 @@ runs_as() {
   done
 }
 
-# verify: nobody but its owner, or root, may write to this path by its mode.
-only_owner_writes() {
-  [[ -z $(find "$1" -maxdepth 0 ! -type l -perm /022) ]]
+# verify: nobody but its owner has on this path what $1, `go-w` or `go-rwx`, takes away. The group
+# bits of a mode are the mask of an access control list too (acl(5)).
+lacks_mode() {
+  [[ -z $(find "$2" -maxdepth 0 ! -type l -perm "$(bits_of "$1")") ]]
 }
 
 # verify: the same of everything below it.
-only_owner_writes_below() {
-  [[ -z $(find "$1" ! -type l -perm /022 -print -quit) ]]
+lacks_mode_below() {
+  [[ -z $(find "$2" ! -type l -perm "$(bits_of "$1")" -print -quit) ]]
 }
 
-# verify: nobody but its owner may read this path by its mode.
-only_owner_reads() {
-  [[ -z $(find "$1" -maxdepth 0 ! -type l -perm /077) ]]
+bits_of() {
+  case $1 in
+    go-w) echo /022 ;;
+    go-rwx) echo /077 ;;
+    *) return 1 ;;
+  esac
+}
+
+# verify: user $1 owns this path.
+belongs_to() {
+  [[ $(stat --format=%U -- "$2") == "$1" ]]
 }
