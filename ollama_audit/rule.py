@@ -16,6 +16,9 @@ from typing import Protocol
 
 import msgspec
 
+from ollama_audit.advisories import ADVISORIES, DATA_OF, Advisory, advisories_for
+from ollama_audit.configured import on_disk, place, variable
+from ollama_audit.envconfig import boolean, log_level
 from ollama_audit.exposure.model import (
     Encryption,
     Endpoint,
@@ -30,6 +33,7 @@ from ollama_audit.exposure.model import (
 )
 from ollama_audit.managed import ManagedServer, managed_servers
 from ollama_audit.observed import Known, Observed, Unknown, UnobservedError, known_or, need
+from ollama_audit.origins import origins
 from ollama_audit.outcome import (
     Evidence,
     Outcome,
@@ -60,7 +64,10 @@ from ollama_audit.snapshot.process import Model, OllamaServer, Process, Setting
 from ollama_audit.snapshot.service import EnvironmentFile, SystemdUnit, UnitFile
 
 __all__ = [
+    "ADVISORIES",
+    "DATA_OF",
     "Access",
+    "Advisory",
     "Disruption",
     "Encryption",
     "Endpoint",
@@ -103,16 +110,22 @@ __all__ = [
     "UnobservedError",
     "Zone",
     "ZoneReach",
+    "advisories_for",
     "as_unknown",
+    "boolean",
     "calls_tools",
     "failed",
     "known_or",
+    "log_level",
     "managed_servers",
     "manual_review",
     "need",
     "not_applicable",
+    "on_disk",
     "open_without_login",
+    "origins",
     "passed",
+    "place",
     "proven_local",
     "reachable_from",
     "repairs",
@@ -121,6 +134,7 @@ __all__ = [
     "unknown",
     "unread",
     "unseen",
+    "variable",
 ]
 
 SECTIONS = ("What it checks", "Why it matters", "Fix by hand", "Limits", "References")

@@ -1,0 +1,74 @@
+"""Any web page may use Ollama through a visitor's browser.
+
+## What it checks
+
+OLLAMA_ORIGINS of every running server holds no entry that a stranger's web page satisfies: `*`, or
+a pattern such as `http://*`.
+
+## Why it matters
+
+A browser on this machine or its network can reach what its user can reach. With such an entry every
+page that this user opens may list, use, replace and delete the models, even when Ollama listens on
+127.0.0.1 only.
+
+## Fix by hand
+
+Set OLLAMA_ORIGINS to the origins that need it, such as `chrome-extension://ID` or
+`https://chat.example.org`, where the service takes its environment from, and restart. Pages served
+from this machine (`localhost`) need no entry.
+
+## Limits
+
+This is no access control: a program that is no browser sends whatever origin it likes.
+
+## References
+
+- CWE-942: Permissive Cross-domain Policy with Untrusted Domains
+- MITRE ATLAS AML.T0078 Drive-by Compromise
+- NIST CSF 2.0 PR.AA-05
+- NIST SP 800-53 AC-3
+"""
+
+from __future__ import annotations
+
+from ollama_audit.rule import (
+    Evidence,
+    Host,
+    Outcome,
+    Severity,
+    Unknown,
+    UnobservedError,
+    failed,
+    known_or,
+    need,
+    not_applicable,
+    origins,
+    passed,
+    rule,
+    unread,
+    unseen,
+    variable,
+)
+
+
+@rule(severity=Severity.MEDIUM)
+def allows_every_origin(host: Host) -> Outcome:
+    """Judge OLLAMA_ORIGINS of every running server."""
+    open_to_all: list[Evidence] = []
+    doubts: list[Unknown] = []
+    for server in known_or(host.snapshot.servers, ()):
+        try:
+            value = variable(server, "OLLAMA_ORIGINS")
+        except UnobservedError as unobserved:
+            doubts.append(unobserved.fact)
+            continue
+        if entries := origins(value).open_entries:
+            source = f"process {server.pid}, /proc/{server.pid}/environ"
+            open_to_all.append(Evidence(source, f"OLLAMA_ORIGINS holds {', '.join(entries)}"))
+    if open_to_all:
+        return failed("Any web page may use Ollama through a browser here", tuple(open_to_all))
+    if doubts := [*doubts, *unseen(host.snapshot)]:
+        return unread(*doubts)
+    if not need(host.snapshot.servers):
+        return not_applicable("no Ollama server is running")
+    return passed("No stranger's web page may use Ollama through a browser")

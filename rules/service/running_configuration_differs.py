@@ -1,0 +1,121 @@
+"""Ollama runs with another configuration than its unit now gives.
+
+## What it checks
+
+The Ollama variables and the user of a running server are those that its unit, drop-ins and
+environment files give today, and systemd has loaded those files as they are. A program file that
+was replaced since the start counts as well.
+
+## Why it matters
+
+What you read in the files is not what runs. A server that looks closed may be open, and the next
+restart, perhaps at night by an update, brings the other configuration to life.
+
+## Fix by hand
+
+    sudo systemctl daemon-reload
+    sudo systemctl restart ollama
+
+Look first at what the files say: where they are more open than the running server, a restart
+opens it.
+
+## Limits
+
+Only servers that systemd runs have files to compare with. Values that a snapshot withholds are
+not compared. Specifiers (`%h`) are not resolved.
+
+## References
+
+- NIST CSF 2.0 PR.PS-01
+- NIST SP 800-53 CM-6, CM-3
+- CIS Controls v8.1 4.1 Establish and Maintain a Secure Configuration Process
+- BSI OPS.1.1.1.A8 Regelmäßiger Soll-Ist-Vergleich
+"""
+
+from __future__ import annotations
+
+from ollama_audit.rule import (
+    Evidence,
+    Host,
+    ManagedServer,
+    Outcome,
+    Severity,
+    Unknown,
+    UnobservedError,
+    failed,
+    managed_servers,
+    need,
+    not_applicable,
+    on_disk,
+    passed,
+    place,
+    rule,
+    unread,
+)
+
+
+@rule(severity=Severity.MEDIUM)
+def running_configuration_differs(host: Host) -> Outcome:
+    """Compare every managed server with the files of its unit."""
+    managed = managed_servers(host.snapshot)
+    evidence: list[Evidence] = []
+    doubts: list[Unknown] = []
+    about_bind = False
+    for each in managed:
+        evidence += _stale(each)
+        try:
+            differing = _differing(each)
+        except UnobservedError as unobserved:
+            doubts.append(unobserved.fact)
+            continue
+        about_bind = about_bind or "OLLAMA_HOST" in differing
+        evidence += differing.values()
+    if evidence:
+        units = ", ".join(dict.fromkeys(each.unit.name for each in managed))
+        return failed(
+            f"What runs is not what the files of {units} say",
+            tuple(evidence),
+            severity=Severity.HIGH if about_bind else None,
+        )
+    need(host.snapshot.servers)
+    need(host.snapshot.units)
+    if doubts:
+        return unread(*doubts)
+    if not managed:
+        return not_applicable("no running server belongs to a systemd unit")
+    return passed("Ollama runs as the files of its unit say")
+
+
+def _stale(each: ManagedServer) -> list[Evidence]:
+    found = []
+    if each.unit.need_daemon_reload:
+        text = "files changed since systemd loaded them (NeedDaemonReload=yes)"
+        found.append(Evidence(each.unit.name, text))
+    if each.server.process.executable_deleted:
+        text = "the program file was replaced or removed since the start"
+        found.append(Evidence(f"process {each.server.pid}", text))
+    return found
+
+
+def _differing(each: ManagedServer) -> dict[str, Evidence]:
+    """What differs, by variable; `User` for the user."""
+    given = on_disk(each.unit)
+    running = {setting.name: setting for setting in need(each.server.environment)}
+    names = sorted(n for n in given.keys() | running.keys() if n.startswith("OLLAMA_"))
+    found: dict[str, Evidence] = {}
+    for name in names:
+        now, then = given.get(name), running.get(name)
+        withheld = (now and now.value is None) or (then and then.value is None)
+        specifier = now is not None and "%" in (now.value or "")
+        if withheld or specifier or (now and then and now.value == then.value):
+            continue
+        source = place(now) if now else each.unit.name
+        will_be = now.value if now else "not set"
+        is_now = then.value if then else "not set"
+        found[name] = Evidence(
+            source, f"{name}: {will_be} in the files, {is_now} in process {each.server.pid}"
+        )
+    user = each.server.process.user
+    if each.unit.user and user and each.unit.user not in (user, str(need(each.server.process.uid))):
+        found["User"] = Evidence(each.unit.name, f"User={each.unit.user}, and {user} runs it")
+    return found

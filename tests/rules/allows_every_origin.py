@@ -1,0 +1,25 @@
+"""What `allows-every-origin` says of which host."""
+
+from __future__ import annotations
+
+from ollama_audit.rule import Host, Status
+from tests.cases import Case
+from tests.hosts import HIDDEN, environment, host, server, servers
+
+
+def admitting(value: str | None) -> Host:
+    """A server with this OLLAMA_ORIGINS."""
+    return host(servers=servers(server(env=environment({"OLLAMA_ORIGINS": value}))))
+
+
+CASES = [
+    Case("as installed", host(), Status.PASS),
+    Case("a star", admitting("*"), Status.FAIL, "holds *"),
+    Case("a star among others", admitting("https://chat.example.org,*"), Status.FAIL),
+    Case("every page by HTTP", admitting("http://*"), Status.FAIL, "http://*"),
+    Case("one site", admitting("https://chat.example.org"), Status.PASS),
+    Case("any port of one address", admitting("http://192.168.1.10:*"), Status.PASS),
+    Case("the environment unread", host(servers=servers(server(env=HIDDEN))), Status.UNKNOWN),
+    Case("processes that hide", host(unseen=3), Status.UNKNOWN, "3 processes"),
+    Case("no server runs", host(servers=servers()), Status.NOT_APPLICABLE),
+]

@@ -1,0 +1,60 @@
+"""What `does-not-filter-port` says of which host."""
+
+from __future__ import annotations
+
+from ollama_audit.rule import Extent, Family, Login, Status
+from tests.cases import Case
+from tests.hosts import HIDDEN, endpoint, exposure, filters, host, packet_filter
+
+V4, V6 = Family.IPV4, Family.IPV6
+
+CASES = [
+    Case("every zone shut", host(exposure=exposure(endpoint())), Status.PASS),
+    Case(
+        "a network allowed",
+        host(exposure=exposure(endpoint(lan=Extent.SOME))),
+        Status.FAIL,
+        "0.0.0.0:11434",
+    ),
+    Case(
+        "the internet let in",
+        host(exposure=exposure(endpoint(internet=Extent.ALL))),
+        Status.FAIL,
+        "internet",
+    ),
+    Case(
+        "a login asked",
+        host(exposure=exposure(endpoint(lan=Extent.ALL, login=Login.REQUIRED))),
+        Status.PASS,
+    ),
+    Case(
+        "open, and no filter at work",
+        host(exposure=exposure(endpoint(lan=Extent.ALL), filtering=filters(active=False))),
+        Status.NOT_APPLICABLE,
+    ),
+    Case(
+        "open, and nobody could read the filter",
+        host(exposure=exposure(endpoint(lan=Extent.ALL), filtering=filters(active=HIDDEN))),
+        Status.UNKNOWN,
+        "only root",
+    ),
+    Case(
+        "not known who gets through",
+        host(exposure=exposure(endpoint(lan=Extent.UNKNOWN))),
+        Status.UNKNOWN,
+    ),
+    Case(
+        "only containers on the host",
+        host(exposure=exposure(endpoint(container=Extent.ALL))),
+        Status.PASS,
+    ),
+    Case(
+        "shut in IPv4, and IPv6 without a filter",
+        host(
+            exposure=exposure(
+                endpoint(), filtering=(packet_filter(V4), packet_filter(V6, active=False))
+            )
+        ),
+        Status.PASS,
+    ),
+]
