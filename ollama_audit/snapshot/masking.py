@@ -1,0 +1,122 @@
+"""Configuration texts with their secrets masked, so that what decides can still be read.
+
+To `ollama_audit.snapshot.redact`, which knows the shapes of secrets anywhere, this adds where the
+languages of proxies keep theirs.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from ollama_audit.snapshot import redact
+from ollama_audit.snapshot.redact import MASK
+
+_WORTH_A_LOOK = re.compile(
+    r"(?i)auth|key|token|secret|pass|cookie|bearer|basic|://|cred|jwt|sk-|hf_|[\w+=-]{32}"
+)
+_SECRET_NAME = r"\w*(?:auth|key|token|secret|passw|cookie|session|jwt|bearer|credential)\w*"
+_WORD = r"(\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|[^\s;{})]+)"
+
+_NGINX_COMPARED = re.compile(
+    rf"(?i)(\$(?:http|arg|cookie)_{_SECRET_NAME}\"?\s*(?:!?=|!?~\*?)\s*){_WORD}"
+)
+_NGINX_MAP = re.compile(rf"(?i)(\bmap\s+\S*\$\S*{_SECRET_NAME}\S*\s+\$\w+\s*\{{)([^}}]*)(\}})")
+_NGINX_ENTRY = re.compile(rf"(?m)((?:^|;)\s*){_WORD}(\s+[^;]+)(?=;)")
+_NGINX_HEADER = re.compile(
+    rf"(?i)(\b(?:proxy_set_header|add_header|grpc_set_header)\s+[\w-]*(?:auth|key|token|secret|cookie)[\w-]*\s+){_WORD}"
+)
+_NGINX_SET = re.compile(rf"(?i)(\bset\s+\$\w*(?:key|token|secret|passw)\w*\s+){_WORD}")
+_FORM = re.compile(r"(?i)bearer|basic|token|\\[a-z]|\[[^\]]*\]|\{[^}]*\}|\W")
+
+_OTHERS = (
+    # HAProxy: userlists, statistics, and what headers are compared with
+    re.compile(r"(?mi)^(\s*user\s+\S+\s+(?:insecure-)?password\s+)(\S+)"),
+    re.compile(r"(?mi)^(\s*stats\s+auth\s+)(\S+)"),
+    re.compile(
+        r"(?i)(\bhdr\([\w-]*(?:auth|key|token|secret|cookie)[\w-]*\)[^\n}]*?\s(?:-\w+\s+\w*\s*)*)([^\s}-]\S*)(?=\s*\}|\s*$)"
+    ),
+    re.compile(
+        r"(?mi)^(\s*http-request\s+(?:set|add)-header\s+[\w-]*(?:auth|key|token|secret)[\w-]*\s+)([^\n]+)"
+    ),
+    # Apache
+    re.compile(
+        r"(?mi)^(\s*RequestHeader\s+\w+\s+\"?[\w-]*(?:auth|key|token|secret)[\w-]*\"?\s+)([^\n]+)"
+    ),
+    re.compile(r"(?mi)^(\s*\w*(?:BindPassword|PassPhrase|Password|Secret)\w*\s+)([^\n]+)"),
+    re.compile(
+        r"(?i)(%\{(?:HTTP|req|http):[\w-]*(?:auth|key|token|secret)[\w-]*\}\S*\s*(?:!?==?|!?-eq|!?=~)\s*)(\"[^\"]*\"|'[^']*'|[^\s>]+)"
+    ),
+    # lighttpd, Traefik, Caddyfile
+    re.compile(r"(?i)(bind-pw\s*=\s*)(\"[^\"]*\")"),
+    re.compile(r"([\w.@-]+:)(\$(?:apr1|2[aby]|5|6)\$[^\s\"',]+)"),
+    re.compile(r"()(\$(?:apr1|2[aby]|5|6|argon2\w*)\$[^\s\"',]+)"),
+)
+
+
+def configuration(program: str, text: str) -> str:
+    """A configuration file of a kind of proxy, line by line as it was."""
+    if program == "nginx":
+        text = _NGINX_COMPARED.sub(lambda m: m[1] + _unless_form(m[2]), text)
+        text = _NGINX_MAP.sub(lambda m: m[1] + _NGINX_ENTRY.sub(_entry, m[2]) + m[3], text)
+        text = _NGINX_HEADER.sub(lambda m: m[1] + (m[2] if "$" in m[2] else MASK), text)
+        text = _NGINX_SET.sub(
+            lambda m: m[1] + (m[2] if "$" in m[2] or len(m[2]) < 8 else MASK), text
+        )
+    else:
+        for pattern in _OTHERS:
+            text = pattern.sub(rf"\g<1>{MASK}", text)
+    lines = text.split("\n")
+    return "\n".join(redact.text(line) if _WORTH_A_LOOK.search(line) else line for line in lines)
+
+
+def _unless_form(word: str) -> str:
+    """A comparand, masked unless it is empty or the mere form of a header."""
+    if len(_FORM.sub("", word)) == 0:
+        return word
+    return f'"{MASK}"' if word[0] in "\"'" else MASK
+
+
+def _entry(found: re.Match[str]) -> str:
+    key = found[2]
+    if key in {"default", "include", "hostnames", "volatile"}:
+        return found[0]
+    sign = "~" if key.strip("\"'").startswith("~") else ""
+    kept = key if len(_FORM.sub("", key)) == 0 else f'"{sign}{MASK}"'
+    return f"{found[1]}{kept}{found[3]}"
+
+
+_KEYS = re.compile(r"(?i)(^|_)(password|secret|token|salt|api_?key|client_secret|hash|mac_key)$")
+_HEADERS = re.compile(r"(?i)(auth|key|token|secret|cookie)")
+
+
+def json_configuration(text: str) -> str:
+    """A JSON configuration (Caddy's), its structure unchanged; not JSON becomes empty."""
+    try:
+        return json.dumps(_walked(json.loads(text), header=False))
+    except (ValueError, RecursionError):
+        return ""
+
+
+def _walked(value: Any, *, header: bool) -> Any:
+    if isinstance(value, dict):
+        return {
+            name: MASK
+            if isinstance(inner, str) and _KEYS.search(name)
+            else _walked(inner, header=header or name in {"header", "set", "add", "query"})
+            if not (header and _HEADERS.search(name))
+            else _masked(inner)
+            for name, inner in value.items()
+        }
+    if isinstance(value, list):
+        return [_walked(inner, header=header) for inner in value]
+    return redact.text(value) if isinstance(value, str) and _WORTH_A_LOOK.search(value) else value
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_masked(inner) for inner in value]
+    if isinstance(value, dict):
+        return {name: _masked(inner) for name, inner in value.items()}
+    return MASK if isinstance(value, str) and value not in {"", "*"} else value
