@@ -247,7 +247,7 @@ def _followed(
 ) -> list[Arrival]:
     """Who gets along with a process that passes connections on."""
     nobody = AddressSet.nothing(everyone.version)
-    served = everyone if step.admits is None else step.admits
+    served = everyone if step.admits is None else step.admits.of(everyone.version)
     outer = Arrival(
         surely=nobody,
         possibly=served,

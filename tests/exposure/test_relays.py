@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from ollama_audit.addresses import AddressSet
 from ollama_audit.exposure.assess import assess
 from ollama_audit.exposure.forwarders import FORWARDERS, Onward
+from ollama_audit.exposure.forwarders.clients import Clients
 from ollama_audit.exposure.model import Encryption, Login
 from ollama_audit.exposure.terrain import Terrain
 from ollama_audit.observed import Known, Unknown
@@ -89,7 +89,7 @@ def test_socat_with_tls_asks_for_a_client_certificate_unless_told_not_to() -> No
 
 def test_socat_serves_only_its_range() -> None:
     (step,) = steps("socat", "socat", "TCP-LISTEN:8080,range=192.0.2.0/24", "TCP:[::1]:11434")
-    assert step.admits == AddressSet.from_networks(["192.0.2.0/24"], 4)
+    assert step.admits == Clients.within("192.0.2.0/24")
 
 
 def socket_unit(arguments: tuple[str, ...] | Unknown, at: str = "0.0.0.0:8080") -> SocketUnit:

@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from ollama_audit.exposure.forwarders import relays
 from ollama_audit.exposure.forwarders.docker import docker_proxy
+from ollama_audit.exposure.forwarders.nginx import nginx
 from ollama_audit.exposure.forwarders.step import Forwarder, Onward, unclear
 from ollama_audit.exposure.model import Hop, Login
 from ollama_audit.exposure.terrain import Terrain
@@ -23,10 +24,13 @@ __all__ = ["FORWARDERS", "Onward", "onward", "passes_on"]
 
 FORWARDERS: Mapping[str, Forwarder] = MappingProxyType(
     {
+        "angie": nginx,
         "conmon": relays.holds_only,
         "docker-proxy": docker_proxy,
         "dockerd": relays.holds_only,
         "kubectl": relays.kubectl,
+        "nginx": nginx,
+        "openresty": nginx,
         "redir": relays.redir,
         "socat": relays.socat,
         "ssh": relays.ssh,

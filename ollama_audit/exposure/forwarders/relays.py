@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from ipaddress import ip_address
 
-from ollama_audit.addresses import AddressSet
+from ollama_audit.exposure.forwarders.clients import NOBODY, Clients
 from ollama_audit.exposure.forwarders.step import Onward, unclear
 from ollama_audit.exposure.model import Encryption, Hop, Login
 from ollama_audit.exposure.terrain import Terrain
@@ -48,7 +48,7 @@ def socat(
     terrain: Terrain, namespace: NetworkNamespace, listener: Listener, process: Process
 ) -> tuple[Onward, ...]:
     """`socat TCP-LISTEN:8080,fork TCP:127.0.0.1:11434` (socat(1), ADDRESS SPECIFICATIONS)."""
-    del terrain
+    del terrain, listener
     specifications = [argument for argument in _arguments(process)[1:] if argument[:1] != "-"]
     if len(specifications) != 2:
         return (_not_understood(process),)
@@ -64,22 +64,22 @@ def socat(
     return (
         replace(
             step,
-            admits=_range(options.get("range", ""), listener),
+            admits=_range(options.get("range", "")),
             login=Login.REQUIRED if asks else step.login,
             tls=Encryption.TLS if encrypted else Encryption.PLAIN,
         ),
     )
 
 
-def _range(text: str, listener: Listener) -> AddressSet | None:
+def _range(text: str) -> Clients | None:
     """The sources that `range=ADDRESS/BITS` admits; None without the option."""
     network = text.replace("[", "").replace("]", "")
     if not network:
         return None
     try:
-        return AddressSet.from_networks([network], listener.ip.version)
-    except ValueError:  # of the other family: nobody of this one
-        return AddressSet.nothing(listener.ip.version)
+        return Clients.within(network)
+    except ValueError:
+        return NOBODY
 
 
 def redir(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from ollama_audit.addresses import AddressSet
+from ollama_audit.exposure.forwarders.clients import Clients
 from ollama_audit.exposure.model import Encryption, Hop, Login
 from ollama_audit.exposure.terrain import Terrain
 from ollama_audit.snapshot.network import Listener, NetworkNamespace
@@ -22,12 +22,14 @@ class Onward:
     """Where it connects from; None when it is not known whether it connects to Ollama."""
     address: str = ""
     port: int = 0
-    admits: AddressSet | None = None
+    admits: Clients | None = None
     """Which sources it serves; None for everybody."""
     login: Login = Login.NONE
     login_because: tuple[str, ...] = ()
     open_paths: tuple[str, ...] = ()
     tls: Encryption = Encryption.PLAIN
+    hosts: tuple[str, ...] | None = None
+    """The Host headers it sends along; None when a client can choose them."""
     reason: str = ""
     """Why it is not known where it leads."""
     cure: str = ""

@@ -1,0 +1,125 @@
+"""Which clients a proxy serves, and of whom it wants a login: an algebra of gates.
+
+A gate parts all clients: those it lets through freely, those it lets through with a login, those
+of whom it is not known, and the rest, whom it refuses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Self
+
+from ollama_audit.addresses import AddressSet
+
+
+@dataclass(frozen=True, slots=True)
+class Clients:
+    """Client addresses of both families."""
+
+    v4: AddressSet
+    v6: AddressSet
+
+    @classmethod
+    def everyone(cls) -> Self:
+        """Every address."""
+        return cls(AddressSet.everything(4), AddressSet.everything(6))
+
+    @classmethod
+    def nobody(cls) -> Self:
+        """No address."""
+        return cls(AddressSet.nothing(4), AddressSet.nothing(6))
+
+    @classmethod
+    def within(cls, network: str) -> Self:
+        """The members of a network in CIDR notation, or one address.
+
+        Raises:
+            ValueError: Not a network.
+        """
+        found = ip_network(network.strip("[]"), strict=False)
+        if isinstance(found, IPv4Network):
+            return cls(AddressSet.from_networks((found,), 4), AddressSet.nothing(6))
+        assert isinstance(found, IPv6Network)
+        return cls(AddressSet.nothing(4), AddressSet.from_networks((found,), 6))
+
+    def of(self, version: int) -> AddressSet:
+        """The addresses of one IP version."""
+        return self.v4 if version == 4 else self.v6
+
+    def __and__(self, other: Self) -> Self:
+        return type(self)(self.v4 & other.v4, self.v6 & other.v6)
+
+    def __or__(self, other: Self) -> Self:
+        return type(self)(self.v4 | other.v4, self.v6 | other.v6)
+
+    def __sub__(self, other: Self) -> Self:
+        return type(self)(self.v4 - other.v4, self.v6 - other.v6)
+
+    def __invert__(self) -> Self:
+        return type(self)(~self.v4, ~self.v6)
+
+    def __bool__(self) -> bool:
+        return bool(self.v4) or bool(self.v6)
+
+    @property
+    def all(self) -> bool:
+        """Whether it is everyone."""
+        return self.v4.full and self.v6.full
+
+
+EVERYONE = Clients.everyone()
+NOBODY = Clients.nobody()
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Three disjoint parts of all clients; whoever is in none is refused."""
+
+    free: Clients = NOBODY
+    locked: Clients = NOBODY
+    """They must log in."""
+    doubtful: Clients = NOBODY
+    """It is not known whether they must log in, or are refused."""
+    because: tuple[str, ...] = ()
+    """What makes the login, or the doubt, as the configuration has it."""
+
+    @property
+    def passing(self) -> Clients:
+        """Everyone who is not surely refused."""
+        return self.free | self.locked | self.doubtful
+
+    def __and__(self, other: Self) -> Self:
+        """Both gates in a row."""
+        both = self.passing & other.passing
+        free = self.free & other.free
+        locked = both & (self.locked | other.locked)
+        because = tuple(dict.fromkeys(self.because + other.because))
+        return type(self)(free, locked, both - free - locked, because)
+
+    def __or__(self, other: Self) -> Self:
+        """Either gate, as the client likes."""
+        free = self.free | other.free
+        doubtful = (self.doubtful | other.doubtful) - free
+        locked = (self.locked | other.locked) - free - doubtful
+        because = tuple(dict.fromkeys(self.because + other.because))
+        return type(self)(free, locked, doubtful, because)
+
+
+OPEN = Gate(free=EVERYONE)
+SHUT = Gate()
+
+
+def only(clients: Clients) -> Gate:
+    """The gate that lets these through and refuses the others."""
+    return Gate(free=clients)
+
+
+def login(because: str) -> Gate:
+    """The gate at which everyone must log in."""
+    return Gate(locked=EVERYONE, because=(because,))
+
+
+def doubt(because: str) -> Gate:
+    """The gate of which it is not known whom it lets through."""
+    return Gate(doubtful=EVERYONE, because=(because,))

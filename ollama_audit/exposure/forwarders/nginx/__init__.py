@@ -1,0 +1,204 @@
+"""nginx, Angie and OpenResty: which requests a listener passes on, to where, and for whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import ip_address
+
+from ollama_audit.exposure.forwarders.clients import EVERYONE, OPEN, Clients, only
+from ollama_audit.exposure.forwarders.nginx import access
+from ollama_audit.exposure.forwarders.nginx.locations import prefixes
+from ollama_audit.exposure.forwarders.nginx.syntax import Directive, SyntaxProblemError, tree
+from ollama_audit.exposure.forwarders.nginx.values import Request, Symbol, Values
+from ollama_audit.exposure.forwarders.nginx.walk import End, Server
+from ollama_audit.exposure.forwarders.step import Onward, unclear
+from ollama_audit.exposure.forwarders.web import (
+    Passage,
+    Upstream,
+    configuration,
+    host_and_port,
+    owners,
+    requests,
+    resolve,
+    stale,
+    steps,
+)
+from ollama_audit.exposure.model import Encryption
+from ollama_audit.exposure.terrain import Terrain
+from ollama_audit.exposure.zones import own_addresses
+from ollama_audit.snapshot.network import Family, Listener, NetworkNamespace
+from ollama_audit.snapshot.process import Process
+from ollama_audit.snapshot.proxies import ProxyConfiguration
+
+Block = tuple[Directive, ...]
+
+
+def nginx(
+    terrain: Terrain, namespace: NetworkNamespace, listener: Listener, process: Process
+) -> tuple[Onward, ...]:
+    """The steps of a listener of nginx, over all its servers: a client chooses the Host header."""
+    found = configuration(terrain, owners(listener, process))
+    if found is None:
+        return (unclear(process, "its configuration was not read", kind="reverse-proxy"),)
+    if late := stale(found):
+        cure = "sudo nginx -t && sudo systemctl reload nginx"
+        return (unclear(process, late, kind="reverse-proxy", cure=cure),)
+    try:
+        directives = tree(found)
+    except SyntaxProblemError as problem:
+        return (unclear(process, str(problem), kind="reverse-proxy", cure=problem.cure),)
+    own = Clients(own_addresses(namespace, Family.IPV4), own_addresses(namespace, Family.IPV6))
+    passages: dict[Encryption, list[Passage]] = {}
+    for tls, passage in [
+        *_http(found, directives, listener, own),
+        *_stream(found, directives, listener, own),
+    ]:
+        passages.setdefault(tls, []).append(passage)
+    return tuple(
+        step
+        for tls, group in passages.items()
+        for step in steps(terrain, namespace, process, process.name, group, tls)
+    )
+
+
+def _http(
+    found: ProxyConfiguration, directives: Block, listener: Listener, own: Clients
+) -> Iterator[tuple[Encryption, Passage]]:
+    http = _within(directives, "http")
+    values = Values(http)
+    upstreams = _upstreams(http)
+    for each in http:
+        if each.name != "server" or each.block is None:
+            continue
+        listening = _listening(each.block, listener)
+        if listening is None:
+            continue
+        tls, near = listening
+        server = Server(http, each.block, values, tls=tls)
+        encryption = Encryption.TLS if tls else Encryption.PLAIN
+        for method, path in requests(prefixes(each.block)):
+            for end in server.ends(method, path):
+                for passage in _passages(found, upstreams, path, end, own if near else EVERYONE):
+                    yield encryption, passage
+
+
+def _passages(
+    found: ProxyConfiguration,
+    upstreams: dict[str, Directive],
+    asked: str,
+    end: End,
+    clients: Clients,
+) -> Iterator[Passage]:
+    if end.status or not (gate := end.gate & only(clients)).passing:
+        return
+    if end.reason:
+        yield Passage(asked, asked, Upstream(reason=end.reason), gate, end.detail)
+        return
+    for upstream in _resolved(found, upstreams, end.target):
+        yield Passage(asked, end.path, upstream, gate, end.detail, end.host)
+
+
+def _resolved(
+    found: ProxyConfiguration, upstreams: dict[str, Directive], target: str
+) -> Iterator[Upstream]:
+    """The addresses behind what proxy_pass names: an upstream group, or a host."""
+    scheme, _, authority = target.rpartition("://")
+    named = upstreams.get(authority)
+    members = [authority]
+    if named is not None:
+        members = [
+            each.args[0]
+            for each in named.block or ()
+            if each.name == "server" and each.args and "down" not in each.args
+        ]
+    for member in members:
+        if member.startswith("unix:"):
+            yield Upstream(reason=f"what listens at {member} is not followed")
+            continue
+        try:
+            host, port = host_and_port(f"{'http' if named else scheme or 'http'}://{member}")
+        except ValueError:
+            yield Upstream(reason=f"{member} is no address")
+            continue
+        yield from resolve(host, port, found.names)
+
+
+def _stream(
+    found: ProxyConfiguration, directives: Block, listener: Listener, own: Clients
+) -> Iterator[tuple[Encryption, Passage]]:
+    """Servers of the `stream` block: they pass on bytes, all paths alike."""
+    stream = _within(directives, "stream")
+    values, upstreams = Values(stream), _upstreams(stream)
+    for each in stream:
+        if each.name != "server" or each.block is None:
+            continue
+        listening = _listening(each.block, listener)
+        if listening is None:
+            continue
+        tls, near = listening
+        layers = (stream, each.block)
+        request = Request("", "", "", tls, _setting(layers, "ssl_verify_client"), {})
+        gate = access.gate(layers, values, request, OPEN) & access.certificate(request)
+        gate &= only(own if near else EVERYONE)
+        for handler in (d for d in each.block if d.name == "proxy_pass" and d.args):
+            for more, target in values.expand(handler.args[0], request):
+                known = [Upstream(reason=f"proxy_pass {handler.args[0]} depends on the client")]
+                if not isinstance(target, Symbol):
+                    known = list(_resolved(found, upstreams, target))
+                for upstream in known:
+                    for _, path in requests(()):
+                        passage = Passage(path, path, upstream, gate & more, handler.at)
+                        yield Encryption.TLS if tls else Encryption.PLAIN, passage
+
+
+def _setting(layers: tuple[Block, ...], name: str) -> str:
+    found = [d.args[0] for block in layers for d in block if d.name == name and d.args]
+    return found[-1] if found else "off"
+
+
+def _within(directives: Block, name: str) -> Block:
+    return tuple(inner for each in directives if each.name == name for inner in each.block or ())
+
+
+def _upstreams(block: Block) -> dict[str, Directive]:
+    return {each.args[0]: each for each in block if each.name == "upstream" and each.args}
+
+
+def _listening(server: Block, listener: Listener) -> tuple[bool, bool] | None:
+    """Whether a server listens there: None, or (with TLS, only on a loopback address).
+
+    nginx binds only the wildcard where both it and one address are asked for with one port, and
+    tells them apart by where a connection arrived.
+    """
+    listens = [each.args for each in server if each.name == "listen" and each.args] or [("80",)]
+    old_ssl = any(each.name == "ssl" and each.args == ("on",) for each in server)
+    found: list[tuple[bool, bool]] = []
+    for words in listens:
+        address, port = _address(words[0])
+        if port != listener.port or "quic" in words:
+            continue
+        try:
+            bound = ip_address(address)
+        except ValueError:
+            bound = ip_address("127.0.0.1")  # a name; nginx resolves it at start
+        if bound != ip_address(listener.address) and not (
+            listener.wildcard and bound.version == ip_address(listener.address).version
+        ):
+            continue
+        near = bound.is_loopback and not listener.on_loopback
+        found.append(("ssl" in words or old_ssl, near))
+    if not found:
+        return None
+    return any(tls for tls, _ in found), all(near for _, near in found)
+
+
+def _address(text: str) -> tuple[str, int]:
+    """Address and port of `listen` (ngx_http_core_module); the wildcard and 80 where left out."""
+    if text.startswith("unix:"):
+        return "", 0
+    host, _, port = text.rpartition(":")
+    if text.endswith("]") or (not host and not port.isdecimal()):
+        host, port = text, "80"
+    host = host.strip("[]")
+    host = "0.0.0.0" if host in {"", "*"} else host  # noqa: S104 - what a text means
+    return host, int(port) if port.isdecimal() else 0

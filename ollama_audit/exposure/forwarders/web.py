@@ -1,0 +1,240 @@
+"""From the requests that a reverse proxy passes on to the steps that a connection takes.
+
+A proxy's configuration is judged by what it would do with the requests that Ollama answers: each
+reader of a configuration says for each of them where it goes and past which gate, and what is
+common to all proxies is here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from ollama_audit.exposure.forwarders.clients import NOBODY, Clients, Gate
+from ollama_audit.exposure.forwarders.step import Onward
+from ollama_audit.exposure.model import Encryption, Hop, Login
+from ollama_audit.exposure.terrain import Terrain
+from ollama_audit.observed import Known, known_or
+from ollama_audit.snapshot.network import Listener, NetworkNamespace
+from ollama_audit.snapshot.process import Process
+from ollama_audit.snapshot.proxies import ProxyConfiguration
+
+REQUESTS = tuple(
+    line.split()
+    for line in """
+    GET /api/version
+    GET /api/tags
+    POST /api/generate
+    POST /api/chat
+    POST /api/embed
+    POST /api/embeddings
+    GET /api/ps
+    GET /api/status
+    POST /api/show
+    POST /api/pull
+    POST /api/push
+    POST /api/create
+    POST /api/copy
+    DELETE /api/delete
+    POST /api/blobs/sha256:0
+    POST /api/me
+    POST /api/signout
+    GET /v1/models
+    POST /v1/chat/completions
+    POST /v1/completions
+    POST /v1/embeddings
+    POST /v1/responses
+    POST /v1/messages
+    """.strip().splitlines()
+)
+"""What Ollama answers (server/routes.go, August 2026), as method and path; an open set."""
+
+_API = {path for _, path in REQUESTS}
+_MOST_NAMED = 6
+_MOST_PREFIXES = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """Where a proxy connects to."""
+
+    address: str = ""
+    """Empty when it is not known."""
+    port: int = 0
+    reason: str = ""
+    """Why it is not known."""
+    cure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """One request that is passed on."""
+
+    asked: str
+    """The path as the client writes it."""
+    path: str
+    """The path as the upstream gets it."""
+    upstream: Upstream
+    gate: Gate
+    detail: str = ""
+    """File and line."""
+    host: str | None = None
+    """The Host header that the upstream gets; None when the client chooses it."""
+
+
+def requests(prefixes: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """The requests to try, as method and path: Ollama's own, and the same below each prefix."""
+    kept = dict.fromkeys(["", *(prefix.rstrip("/") for prefix in prefixes)])
+    for prefix in list(kept)[:_MOST_PREFIXES]:
+        for method, path in REQUESTS:
+            yield method, prefix + path
+
+
+def configuration(terrain: Terrain, pids: Iterable[int]) -> ProxyConfiguration | None:
+    """The configuration of the proxy that has one of these processes."""
+    wanted = set(pids)
+    for found in terrain.snapshot.proxies:
+        if found.pid in wanted or wanted.intersection(found.pids):
+            return found
+    return None
+
+
+def owners(listener: Listener, process: Process) -> tuple[int, ...]:
+    """Everyone who holds the listener."""
+    return (process.pid, *known_or(listener.owners, ()))
+
+
+def stale(found: ProxyConfiguration) -> str:
+    """Why the files may not be what the program runs by; empty when they are.
+
+    Start times count from the boot time, of which the kernel tells whole seconds.
+    """
+    if not isinstance(found.loaded_at, Known):
+        return ""
+    loaded = found.loaded_at.value
+    late = [
+        file.path
+        for file in found.files
+        if file.changed_at and (file.changed_at - loaded).total_seconds() > 2
+    ]
+    return f"{late[0]} changed after {found.program} loaded it" if late else ""
+
+
+def resolve(host: str, port: int, names: dict[str, tuple[str, ...]]) -> tuple[Upstream, ...]:
+    """The addresses that an upstream's host name stands for."""
+    bare = host.strip("[]").lower().rstrip(".")
+    try:
+        return (Upstream(str(ip_address(bare)), port),)
+    except ValueError:
+        pass
+    if found := names.get(bare, ()):
+        return tuple(Upstream(address, port) for address in found)
+    if bare == "localhost" or bare.endswith(".localhost"):
+        return (Upstream("127.0.0.1", port), Upstream("::1", port))
+    reason = f"the address of {host} is only in DNS, which an audit does not ask"
+    return (Upstream(reason=reason, cure=f"write its address in place of {host}"),)
+
+
+def host_and_port(url: str) -> tuple[str, int]:
+    """Host and port of `http://HOST:PORT/...`; without a port that of the scheme.
+
+    Raises:
+        ValueError: Not such a URL.
+    """
+    parts = urlsplit(url)
+    if not parts.hostname:
+        raise ValueError(f"{url} names no host")
+    return parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def steps(  # noqa: PLR0913, PLR0917 - the ends of a step are where a connection comes from and goes to
+    terrain: Terrain,
+    namespace: NetworkNamespace,
+    process: Process,
+    name: str,
+    passages: Iterable[Passage],
+    tls: Encryption,
+) -> tuple[Onward, ...]:
+    """The steps that these passages make, for each upstream and each kind of client one."""
+    grouped: dict[Upstream, list[Passage]] = {}
+    for passage in passages:
+        if passage.gate.passing:
+            grouped.setdefault(passage.upstream, []).append(passage)
+    found: list[Onward] = []
+    for upstream, everything in grouped.items():
+        group = everything
+        if _is_ollama(terrain, namespace, upstream):
+            # Its other paths are answered with 404.
+            group = [passage for passage in everything if passage.path in _API]
+        if group:
+            found += _of_upstream(namespace, process, name, upstream, group, tls)
+    return tuple(found)
+
+
+def _is_ollama(terrain: Terrain, namespace: NetworkNamespace, upstream: Upstream) -> bool:
+    """Whether Ollama's own socket is surely what listens there."""
+    at = [
+        listener for listener in known_or(namespace.listeners, ()) if listener.port == upstream.port
+    ]
+    held = [known_or(listener.owners, ()) for listener in at]
+    return bool(held) and all(terrain.servers.keys() & set(pids) for pids in held)
+
+
+def _of_upstream(  # noqa: PLR0913, PLR0917 - as above
+    namespace: NetworkNamespace,
+    process: Process,
+    name: str,
+    upstream: Upstream,
+    group: list[Passage],
+    tls: Encryption,
+) -> Iterator[Onward]:
+    free = locked = doubtful = NOBODY
+    for passage in group:
+        free |= passage.gate.free
+        locked |= passage.gate.locked
+        doubtful |= passage.gate.doubtful
+    doubtful -= free
+    locked = locked - free - doubtful
+    hosts = {passage.host for passage in group}
+    for clients, login in (
+        (free, Login.NONE),
+        (doubtful, Login.UNKNOWN),
+        (locked, Login.REQUIRED),
+    ):
+        if not clients:
+            continue
+        concerned = [passage for passage in group if passage.gate.passing & clients]
+        yield Onward(
+            hop=Hop(kind="reverse-proxy", name=name, pid=process.pid, detail=concerned[0].detail),
+            namespace=namespace if upstream.address else None,
+            address=upstream.address,
+            port=upstream.port,
+            admits=clients,
+            login=login,
+            login_because=() if login is Login.NONE else _because(concerned, clients, login),
+            open_paths=_open_paths(concerned, clients) if login is Login.NONE else (),
+            tls=tls,
+            hosts=None if None in hosts else tuple(sorted(host for host in hosts if host)),
+            reason=upstream.reason,
+            cure=upstream.cure,
+        )
+
+
+def _because(group: list[Passage], clients: Clients, login: Login) -> tuple[str, ...]:
+    said: dict[str, None] = {}
+    for passage in group:
+        part = passage.gate.doubtful if login is Login.UNKNOWN else passage.gate.locked
+        if part & clients:
+            said.update(dict.fromkeys(passage.gate.because))
+    return tuple(said)[:_MOST_NAMED]
+
+
+def _open_paths(group: list[Passage], clients: Clients) -> tuple[str, ...]:
+    """The paths answered freely, where others ask for a login; in the order of `REQUESTS`."""
+    closed = any((passage.gate.locked | passage.gate.doubtful) & clients for passage in group)
+    if not closed:
+        return ()
+    opened = [passage.asked for passage in group if passage.gate.free & clients]
+    return tuple(dict.fromkeys(opened))

@@ -1,0 +1,284 @@
+"""nginx configurations and who gets through them, by nginx.org's reference of each module."""
+
+from __future__ import annotations
+
+import io
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from ollama_audit.exposure.forwarders.nginx.syntax import tokens
+from ollama_audit.exposure.model import Encryption
+from ollama_audit.snapshot.masking import configuration
+from tests.exposure.proxied import LOADED, configured, steps, verdict
+
+ROOT = "/etc/nginx/nginx.conf"
+PASS = "proxy_pass http://127.0.0.1:11434;"
+BASIC = 'auth_basic "Ollama"; auth_basic_user_file /etc/nginx/htpasswd;'
+LAN = "192.168.1.7"
+
+
+def http(server: str, around: str = "", listen: str = "listen 80;") -> dict[str, str]:
+    """A main file with one server."""
+    text = f"events {{}}\nhttp {{\n{around}\nserver {{ {listen}\n{server}\n}}\n}}\n"
+    return {ROOT: configuration("nginx", text)}
+
+
+TABLE = {
+    "as in Ollama's FAQ": (
+        f"location / {{ {PASS} proxy_set_header Host localhost:11434; }}",
+        "open",
+    ),
+    "basic login": (f"{BASIC} location / {{ {PASS} }}", "login"),
+    "basic login without its file is not enforced": (
+        f'auth_basic "x"; location / {{ {PASS} }}',
+        "open",
+    ),
+    "login switched off below": (
+        f"{BASIC} location / {{ {PASS} }} location /api/ {{ auth_basic off; {PASS} }}",
+        "open",
+    ),
+    "no location but another": ("location / { return 204; }", "shut"),
+    "only part of the API passes": (f"location /v1/ {{ {PASS} }}", "open"),
+    "exact location": (f"location = /api/tags {{ {PASS} }}", "open"),
+    "regular expression": (f"location ~ ^/(api|v1)/ {{ {PASS} }}", "open"),
+    "a path that Ollama does not know": (f"location /chat/ {{ {PASS} }}", "shut"),
+    "prefix stripped": ("location /ollama/ { proxy_pass http://127.0.0.1:11434/; }", "open"),
+    "prefix rewritten": (
+        f"location /ollama {{ rewrite ^/ollama/(.*)$ /$1 break; {PASS} }}",
+        "open",
+    ),
+    "everything refused": (f"location / {{ return 403; {PASS} }}", "shut"),
+    "deny all": (f"location / {{ deny all; {PASS} }}", "shut"),
+    "deny all above, allowed list below": (
+        f"deny all; location / {{ allow all; {PASS} }}",
+        "open",
+    ),
+    "methods but GET refused": (
+        f"location / {{ limit_except GET {{ deny all; }} {PASS} }}",
+        "open",
+    ),
+    "key in a header": (
+        'if ($http_authorization != "Bearer s3cr3t-key-1") { return 401; } '
+        f"location / {{ {PASS} }}",
+        "login",
+    ),
+    "any bearer at all": (
+        f'location / {{ if ($http_authorization !~ "^Bearer .+") {{ return 401; }} {PASS} }}',
+        "open",
+    ),
+    "header only has to be there": (
+        f'location / {{ if ($http_authorization = "") {{ return 401; }} {PASS} }}',
+        "open",
+    ),
+    "key kept in a variable": (
+        f'set $ok 0; if ($http_x_api_key = "abcd1234efgh") {{ set $ok 1; }} '
+        f"if ($ok = 0) {{ return 403; }} location / {{ {PASS} }}",
+        "login",
+    ),
+    "referer asked for": (
+        f'if ($http_referer !~ "example") {{ return 403; }} location / {{ {PASS} }}',
+        "open",
+    ),
+    "login service": (
+        f"location / {{ auth_request /auth; {PASS} }} "
+        "location = /auth { internal; proxy_pass http://127.0.0.1:4180; }",
+        "login",
+    ),
+    "login service that says yes to all": (
+        f"location / {{ auth_request /auth; {PASS} }} location = /auth {{ return 200; }}",
+        "open",
+    ),
+    "Lua decides": (f"location / {{ access_by_lua_file /etc/a.lua; {PASS} }}", "doubt"),
+    "token by auth_jwt": (f'auth_jwt "api"; location / {{ {PASS} }}', "login"),
+    "error page leads around the login": (
+        f"error_page 401 = @free; location / {{ {BASIC} {PASS} }} location @free {{ {PASS} }}",
+        "open",
+    ),
+    "status of its own used as a jump": (
+        f"error_page 418 = @up; location / {{ return 418; }} location @up {{ {PASS} }}",
+        "open",
+    ),
+    "try_files": (f"location / {{ try_files $uri @up; }} location @up {{ {PASS} }}", "open"),
+    "address in a variable": (
+        "set $up http://127.0.0.1:11434; location / { proxy_pass $up; }",
+        "open",
+    ),
+    "address by the client's choice": ("location / { proxy_pass http://$host; }", "doubt"),
+    "a name that is only in DNS": ("location / { proxy_pass http://ollama:11434; }", "doubt"),
+    "localhost": ("location / { proxy_pass http://localhost:11434; }", "open"),
+    "another machine": ("location / { proxy_pass http://192.0.2.9:11434; }", "shut"),
+    "nested locations": (
+        f"location /api/ {{ {BASIC} location /api/tags {{ auth_basic off; {PASS} }} {PASS} }}",
+        "open",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_one_server(name: str) -> None:
+    text, expected = TABLE[name]
+    assert verdict(steps(configured("nginx", http(text)))) == expected
+
+
+def test_login_on_part_names_the_open_paths() -> None:
+    text = f"{BASIC} location / {{ {PASS} }} location = /api/tags {{ auth_basic off; {PASS} }}"
+    (step, *_) = steps(configured("nginx", http(text)))
+    assert step.open_paths == ("/api/tags",)
+    assert step.hop.detail == f"{ROOT}:5"
+
+
+def test_allow_list_admits_those_only() -> None:
+    text = f"allow 192.168.1.0/24; deny all; location / {{ {PASS} }}"
+    found = steps(configured("nginx", http(text)))
+    assert (verdict(found, LAN), verdict(found)) == ("open", "shut")
+    assert verdict(found, "2001:db8::1") == "shut"
+
+
+def test_satisfy_any_asks_strangers_for_a_login() -> None:
+    text = f"satisfy any; allow 192.168.1.0/24; deny all; {BASIC} location / {{ {PASS} }}"
+    found = steps(configured("nginx", http(text)))
+    assert (verdict(found, LAN), verdict(found)) == ("open", "login")
+
+
+def test_both_must_be_satisfied_by_default() -> None:
+    text = f"allow 192.168.1.0/24; deny all; {BASIC} location / {{ {PASS} }}"
+    found = steps(configured("nginx", http(text)))
+    assert (verdict(found, LAN), verdict(found)) == ("login", "shut")
+
+
+def test_trusted_peers_may_say_any_address() -> None:
+    around = "set_real_ip_from 192.168.1.0/24; allow 10.0.0.0/8; deny all;"
+    found = steps(configured("nginx", http(f"location / {{ {PASS} }}", around)))
+    assert (verdict(found, LAN), verdict(found, "10.1.1.1"), verdict(found)) == (
+        "open",
+        "open",
+        "shut",
+    )
+
+
+def test_geo_and_map() -> None:
+    around = """
+        geo $near { default 0; 192.168.1.0/24 1; }
+        map $http_authorization $known { default 0; "Bearer abcdefgh12345" 1; }
+    """
+    by_address = f"if ($near = 0) {{ return 403; }} location / {{ {PASS} }}"
+    found = steps(configured("nginx", http(by_address, around)))
+    assert (verdict(found, LAN), verdict(found)) == ("open", "shut")
+    by_key = f"if ($known = 0) {{ return 401; }} location / {{ {PASS} }}"
+    assert verdict(steps(configured("nginx", http(by_key, around)))) == "login"
+
+
+def test_the_weakest_of_all_servers_counts() -> None:
+    closed = f"server {{ listen 80; server_name a; {BASIC} location / {{ {PASS} }} }}"
+    found = http(f"server_name b; location / {{ {PASS} }}", closed)
+    assert verdict(steps(configured("nginx", found))) == "open"
+
+
+@pytest.mark.parametrize(
+    ("listen", "at", "expected"),
+    [
+        ("", "0.0.0.0:80", "open"),
+        ("listen 8080;", "0.0.0.0:80", "shut"),
+        ("listen 127.0.0.1:80;", "127.0.0.1:80", "open"),
+        ("listen *:80;", "0.0.0.0:80", "open"),
+        ("listen [::]:80;", "[::]:80", "open"),
+        ("listen [::]:80;", "0.0.0.0:80", "shut"),
+        ("listen 192.168.1.2;", "192.168.1.2:80", "open"),
+        ("listen unix:/run/x;", "0.0.0.0:80", "shut"),
+        ("listen 443 ssl;", "0.0.0.0:443", "open"),
+    ],
+)
+def test_listen(listen: str, at: str, expected: str) -> None:
+    found = steps(configured("nginx", http(f"location / {{ {PASS} }}", listen=listen)), at=at)
+    assert verdict(found) == expected
+    assert all((step.tls is Encryption.TLS) == ("ssl" in listen) for step in found)
+
+
+def test_client_certificates() -> None:
+    text = f"ssl_verify_client on; location / {{ {PASS} }}"
+    found = configured("nginx", http(text, listen="listen 443 ssl;"))
+    assert verdict(steps(found, at="0.0.0.0:443")) == "login"
+    text = (
+        "ssl_verify_client optional; if ($ssl_client_verify != SUCCESS) { return 403; } "
+        f"location / {{ {PASS} }}"
+    )
+    found = configured("nginx", http(text, listen="listen 443 ssl;"))
+    assert verdict(steps(found, at="0.0.0.0:443")) == "login"
+
+
+def test_upstream_group_and_includes() -> None:
+    main = "http { upstream ai { server 127.0.0.1:11434; } include sites/*; include one.conf; }"
+    site = "server { listen 80; include parts.inc; location / { proxy_pass http://ai; } }"
+    files = {
+        ROOT: main,
+        "/etc/nginx/sites/ai": site,
+        "/etc/nginx/one.conf": "",
+        "/etc/nginx/parts.inc": BASIC,
+    }
+    assert verdict(steps(configured("nginx", files))) == "login"
+
+
+def test_stream() -> None:
+    server = "listen 80; allow 192.168.1.0/24; deny all; proxy_pass 127.0.0.1:11434;"
+    text = f"stream {{ server {{ {server} }} }}"
+    found = steps(configured("nginx", {ROOT: text}))
+    assert (verdict(found, LAN), verdict(found)) == ("open", "shut")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http { server { listen 80; ",
+        "http { } }",
+        'http { log "x; }',
+        "http { include gone.conf; }",
+    ],
+)
+def test_what_nginx_refuses_is_unknown(text: str) -> None:
+    (step,) = steps(configured("nginx", {ROOT: text}))
+    assert step.namespace is None
+    assert ROOT in step.reason or "gone.conf" in step.reason
+
+
+def test_changed_after_loading_is_unknown() -> None:
+    found = configured("nginx", http(f"{BASIC} location / {{ {PASS} }}"))
+    file = msgspec.structs.replace(found.files[0], changed_at=LOADED + timedelta(minutes=5))
+    (step,) = steps(msgspec.structs.replace(found, files=(file,)))
+    assert step.namespace is None
+    assert "reload nginx" in step.cure
+
+
+def test_unread_is_unknown() -> None:
+    (step,) = steps(None)
+    assert step.reason == "its configuration was not read"
+
+
+SAMPLE = r"""
+user www-data; # a comment "with" { marks
+http { log_format x '$remote_addr "$request" \'q\''; map $a $b { ~^/x{2} 1; "a b" "c;d"; }
+ server { location ~* \.(gif|jpg)$ { return 200 "a\tb"; } set $v ${v}x; } }
+"""
+
+
+def test_tokens_are_those_of_crossplane() -> None:
+    lexer = pytest.importorskip("crossplane.lexer")
+    sample = SAMPLE.replace("~^/x{2} 1", '"~^/x{2}" 1')
+    theirs = [
+        (word, line)
+        for word, line, quoted in lexer._lex_file_object(io.StringIO(sample))
+        if quoted or not word.startswith("#")
+    ]
+    ours = [(word, line) for word, line, _ in tokens(sample)]
+    # crossplane keeps \t as it is written.
+    assert [word.replace("\t", "\\t") for word, _ in ours] == [word for word, _ in theirs]
+    assert [line for _, line in ours] == [line for _, line in theirs]
+
+
+def test_keys_do_not_stay_in_the_text() -> None:
+    text = http(TABLE["key in a header"][0])[ROOT]
+    assert "s3cr3t" not in text
+    text = configuration("nginx", 'map $http_x_api_key $ok { default 0; "hunter2222" 1; }')
+    assert "hunter2222" not in text
+    assert "default 0" in text
