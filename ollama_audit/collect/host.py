@@ -15,6 +15,7 @@ from ollama_audit.collect.ollama import ask, unasked
 from ollama_audit.collect.platform import read_platform, read_privileges
 from ollama_audit.collect.proc import describe, environment_of
 from ollama_audit.collect.processes import Scan, runners_of, scan
+from ollama_audit.collect.proxies import read_proxies
 from ollama_audit.collect.systemd import read_units
 from ollama_audit.observed import Known, Observed, Unknown, known_or
 from ollama_audit.snapshot.host import HostSnapshot, Installation
@@ -46,6 +47,7 @@ def collect(*, probe: bool = True) -> HostSnapshot:
     namespaces = read_namespaces(process.pid for process in running)
     servers = [_server(process, found, namespaces, probe=probe) for process in running]
     installed = _installations(known_or(units, ()))
+    owners = _owners(known_or(namespaces, ()), {process.pid for process in running})
     sources, gaps = read_environment_sources(running)
     return HostSnapshot(
         tool_version=__version__,
@@ -56,7 +58,8 @@ def collect(*, probe: bool = True) -> HostSnapshot:
         unseen_processes=found.unseen,
         installations=installed,
         namespaces=namespaces,
-        processes=_owners(known_or(namespaces, ()), {process.pid for process in running}),
+        processes=owners,
+        proxies=read_proxies(owners),
         units=units,
         environment_sources=sources,
         environment_gaps=gaps,
