@@ -212,6 +212,8 @@ def _end(warden: subprocess.Popen[bytes]) -> None:
     assert warden.stdin is not None, "made with a pipe"
     warden.stdin.close()
     warden.wait(timeout=30)
+    if warden.stdout is not None:
+        warden.stdout.close()
 
 
 def leftovers() -> list[str]:
