@@ -18,6 +18,10 @@ Reinstall with Ollama's own script, which creates an `ollama` user, or set it in
     sudo chown -R ollama: /usr/share/ollama
     sudo systemctl restart ollama
 
+The server then has another home: models that it kept in `/root/.ollama/models` belong into
+`/usr/share/ollama/.ollama/models`, and whoever was signed in at ollama.com signs in again. Where
+both folders hold models, or they are on different file systems, that is for you to do.
+
 For a container, run it rootless, or with `--user 1000:1000` and a volume of that user.
 
 ## Limits
@@ -40,17 +44,23 @@ or the engine stands between it and the machine.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from ollama_audit.rule import (
+    Disruption,
     Evidence,
     Host,
     Known,
+    ManagedServer,
     OllamaServer,
     Outcome,
     Process,
+    Remedy,
     Severity,
     Unknown,
     failed,
     known_or,
+    managed_servers,
     need,
     not_applicable,
     passed,
@@ -82,7 +92,90 @@ _ESCAPES = frozenset(
 """Those that lead out of a container; engines grant none of them by default."""
 
 
-@rule(severity=Severity.HIGH)
+_HOME = "/usr/share/ollama"
+"""Of the user that Ollama's install script makes (scripts/install.sh)."""
+
+_PRIVATE = ("/root/", "/home/", "/run/user/")
+"""Where another user than the owner does not get."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Servant:
+    """A server that systemd starts as root, and what it takes to start it as `ollama`."""
+
+    managed: ManagedServer
+    models: str
+
+    @property
+    def unit(self) -> str:
+        return self.managed.unit.name
+
+    @property
+    def drop_in(self) -> str:
+        return self.managed.drop_in("user")
+
+    @property
+    def home(self) -> str:
+        return _HOME
+
+    @property
+    def new_models(self) -> str:
+        return f"{_HOME}/.ollama/models"
+
+    @property
+    def moves(self) -> bool:
+        """Whether the models are where they are because HOME is what it is."""
+        named = self.managed.server.variable("OLLAMA_MODELS")
+        return named is None and self.models != self.new_models
+
+    @property
+    def possible(self) -> bool:
+        """Whether `ollama` would get at the models and the port, and one home is meant."""
+        unit = self.managed.unit
+        in_files = {
+            setting.name
+            for file in unit.environment_files
+            for setting in known_or(file.settings, ())
+        }
+        return (
+            unit.user in ("", "root", "0")
+            and not unit.dynamic_user
+            and self.managed.port >= 1024
+            and (self.moves or not self.models.startswith(_PRIVATE))
+            and "HOME" not in in_files
+        )
+
+
+def _servants(host: Host) -> tuple[_Servant, ...]:
+    """Every server as root, if all of them are for a drop-in to mend; else none."""
+    as_root = [s for s in known_or(host.snapshot.servers, ()) if _power(s.process)]
+    managed = {each.server.pid: each for each in managed_servers(host.snapshot)}
+    found = [
+        _Servant(managed[server.pid], server.models_directory.value)
+        for server in as_root
+        if server.pid in managed
+        and isinstance(server.models_directory, Known)
+        and isinstance(server.environment, Known)
+        and known_or(server.process.uid, -1) == 0
+    ]
+    if len(found) != len(as_root) or not all(each.possible for each in found):
+        return ()
+    return tuple(found) if sum(each.moves for each in found) <= 1 else ()
+
+
+@rule(
+    severity=Severity.HIGH,
+    remedies=(
+        Remedy(
+            name="systemd",
+            title="run as the user ollama, with its models",
+            applies=lambda host: bool(_servants(host)),
+            disruption=Disruption.RESTART,
+            values=lambda host: {"servants": _servants(host)},
+            restarts=lambda host: tuple(each.unit for each in _servants(host)),
+        ),
+    ),
+)
 def runs_as_root(host: Host) -> Outcome:
     """Judge the user and the capabilities of every Ollama server."""
     servers = known_or(host.snapshot.servers, ())

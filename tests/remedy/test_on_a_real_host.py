@@ -2,43 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import msgspec
 import pytest
 
-from ollama_audit.engine import evaluate
-from ollama_audit.registry import load_rules
-from ollama_audit.remedy.plan import plan
-from ollama_audit.remedy.script import script
-from ollama_audit.rule import Host as Judged
-from ollama_audit.rule import Known
-from tests.hosts import host as judged
-from tests.hosts import namespace
-from tests.lab.host import Host
 from tests.lab.lab import booted
 from tests.lab.outer import unavailable
 
 WHY_NOT = unavailable()
 pytestmark = pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)
 
-RULES = load_rules()
 FUNCTIONS = r"""
 # Everything that may have been touched: kinds, modes, owners, times, ACLs, attributes, contents.
-look() {
-  find /etc /usr/share/ollama /usr/local/bin -not -name '*.lock' \
-    -printf '%p %y %m %U %G %T@ %l\n' | sort
-  find /etc /usr/share/ollama /usr/local/bin -type f -exec sha256sum {} + | sort
-  getfacl --absolute-names --numeric --recursive /etc/systemd /usr/share/ollama
+everything() {
+  local places=(/etc /usr/share/ollama /usr/local/bin /root/.ollama)
+  find "${places[@]}" -printf '%p %y %m %U %G %T@ %l\n' 2>/dev/null | sort
+  find "${places[@]}" -type f -exec sha256sum {} + 2>/dev/null | sort
+  find "${places[@]}" 2>/dev/null | sort |
+    xargs -d '\n' getfacl --absolute-names --numeric --physical 2>/dev/null
 }
 listening() { ss -Hltn 'sport = :11434' | awk '{print $4}' | sort | paste -sd ' '; }
-version() { curl -fsS --max-time 5 http://127.0.0.1:11434/api/version; echo; }
+version() { curl -fsS --max-time 5 http://127.0.0.1:11434/api/version && echo; }
 answering() {
   for _ in $(seq 100); do
     version 2>/dev/null && return
     sleep 0.1
   done
 }
+user() { stat -c %U "/proc/$(systemctl show --property=MainPID --value ollama)"; }
+models() {
+  curl -fsS --max-time 5 http://127.0.0.1:11434/api/tags | grep -o '"name":"[^"]*"' | sort
+}
+look() { everything; }
 harden() { bash /root/harden.sh "$@" </dev/null; echo "EXIT $?"; }
 """
 IN_A_DROP_IN = """
@@ -56,52 +49,74 @@ printf 'OLLAMA_HOST=":11434"\\n' >/etc/default/ollama
 RESTART = "systemctl daemon-reload; systemctl restart ollama; answering >/dev/null\n"
 
 
-@pytest.fixture(scope="module")
-def machine() -> Iterator[Host]:
-    with booted("as-installed") as host:
-        yield host
+AS_ROOT = r"""
+mkdir -p /etc/systemd/system/ollama.service.d
+printf '[Service]\nUser=root\nGroup=root\n' >/etc/systemd/system/ollama.service.d/override.conf
+"""
+WITHOUT_THE_USER = r"""
+systemctl stop ollama
+mkdir /root/.ollama
+mv /usr/share/ollama/.ollama/models /root/.ollama/models
+chown -R root:root /root/.ollama/models
+userdel -r ollama 2>/dev/null
+sed -i '/^User=/d; /^Group=/d; /^\[Service\]/a Environment=HOME=/root' \
+  /etc/systemd/system/ollama.service
+"""
 
 
-def written(machine: Host, at: Judged, *only: str) -> None:
-    """Put the script for this state of affairs on the machine."""
-    name = machine.run("cat /proc/sys/kernel/hostname").out.strip()
-    platform = msgspec.structs.replace(at.snapshot.platform, hostname=name)
-    at = msgspec.structs.replace(
-        at, snapshot=msgspec.structs.replace(at.snapshot, platform=platform)
-    )
-    text = script(plan(evaluate(RULES, at), at, RULES, only=only), at, RULES)
-    machine.run("cat >/root/harden.sh", given=text)
-
-
-def play(machine: Host, scenario: str) -> str:
-    done = machine.run(FUNCTIONS + scenario, check=False, timeout=180)
+def play(scenario: str) -> str:
+    """What this scenario says on a new host with the product."""
+    with booted("as-installed", product=True) as host:
+        done = host.run(FUNCTIONS + scenario, check=False, timeout=180)
     return done.out + done.err
 
 
 @pytest.mark.parametrize("how", [IN_A_DROP_IN, IN_AN_ENVIRONMENT_FILE], ids=["drop-in", "file"])
-def test_ollama_is_taken_back_to_loopback(machine: Host, how: str) -> None:
-    """The same host as in `tests.lab.scenarios.binds`, mended, mended again, and undone."""
-    at = judged(namespaces=Known((namespace("0.0.0.0:11434"),), "/proc/*/ns/net"))
-    written(machine, at, "listens-beyond-loopback")
-
+def test_ollama_is_taken_back_to_loopback(how: str) -> None:
+    """As in `tests.lab.scenarios.binds`: found, mended, mended again, and undone."""
     said = play(
-        machine,
         how
         + RESTART
         + """
-look >/root/before; echo BEFORE; listening
-echo FIRST; harden; listening; version; look >/root/mended
-echo SECOND; harden; look | cmp - /root/mended && echo UNCHANGED
-echo UNDO; harden --undo; look | diff /root/before - && echo SAME; listening; version
-rm -r /etc/systemd/system/ollama.service.d /etc/default/ollama /var/backups/ollama-audit
+cd /root; look >before; echo BEFORE; listening
+echo FIRST; ollama-audit remediate -o harden.sh 2>&1; harden; listening; version; look >mended
+echo SECOND; harden; look | cmp - mended && echo UNCHANGED
+ollama-audit remediate --only listens-beyond-loopback
+echo UNDO; harden --undo; look | diff before - && echo SAME; listening; version
 """
-        + RESTART,
     )
 
-    print(said)  # noqa: T201 - what a reader of a failure wants
-    assert said.startswith("BEFORE\n*:11434\n")
+    assert said.startswith("BEFORE\n*:11434\n"), said
     first = said.partition("FIRST\n")[2].partition("SECOND\n")[0]
-    assert 'EXIT 0\n127.0.0.1:11434\n{"version":"0.9.3"}\n' in first
+    assert 'EXIT 0\n127.0.0.1:11434\n{"version":"0.9.3"}\n' in first, said
     second = said.partition("SECOND\n")[2].partition("UNDO\n")[0]
-    assert second.endswith("already in effect\nnothing to change\nEXIT 0\nUNCHANGED\n")
-    assert 'EXIT 0\nSAME\n*:11434\n{"version":"0.9.3"}\n' in said.partition("UNDO\n")[2]
+    assert "already in effect\n" in second, said
+    assert "nothing to change\nEXIT 0\nUNCHANGED\n" in second, said
+    assert "listens-beyond-loopback does not fail here" in second, said
+    assert 'EXIT 0\nSAME\n*:11434\n{"version":"0.9.3"}\n' in said.partition("UNDO\n")[2], said
+
+
+@pytest.mark.parametrize("how", [AS_ROOT, WITHOUT_THE_USER], ids=["drop-in", "no user"])
+def test_ollama_runs_as_its_own_user(how: str) -> None:
+    """With the models that it had, and back to root with them."""
+    said = play(
+        how
+        + RESTART
+        + """
+# Ollama tidies its folders when it starts, and useradd(8) writes its files anew: not the times.
+look() { everything | sed -E 's/ [0-9]{10}[.][0-9]{10} / /'; }
+cd /root; look >before; models >had; echo BEFORE; user
+echo FIRST; ollama-audit remediate --only runs-as-root -o harden.sh 2>&1; harden; user
+models >now; comm -23 had now | sed 's/^/LOST /'; look >mended
+echo SECOND; harden; look | cmp - mended && echo UNCHANGED
+echo UNDO; harden --undo; look | diff before - && echo SAME; user; models | diff had - && echo ALL
+"""
+    )
+
+    assert said.startswith("BEFORE\nroot\n"), said
+    first = said.partition("FIRST\n")[2].partition("SECOND\n")[0]
+    assert "EXIT 0\nollama\n" in first, said
+    assert "LOST" not in first, said
+    second = said.partition("SECOND\n")[2].partition("UNDO\n")[0]
+    assert second.endswith("already in effect\nnothing to change\nEXIT 0\nUNCHANGED\n"), said
+    assert said.endswith("EXIT 0\nSAME\nroot\nALL\n"), said

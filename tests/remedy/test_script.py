@@ -26,8 +26,9 @@ REMEDIES = [
 EACH = pytest.mark.parametrize(("rule", "remedy"), REMEDIES)
 VERBS = frozenset(
     """
-    keep keep_attributes keep_tree
+    keep keep_attributes keep_tree keep_move
     write_file change_mode change_tree_mode change_owner change_tree_owner restart_unit
+    make_user move_tree
     on_loopback has_property has_setting runs_as runs_as_configured
     lacks_mode lacks_mode_below belongs_to printf
     """.split()  # noqa: SIM905 - a block of words

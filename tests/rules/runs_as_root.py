@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from ollama_audit.rule import Known, Severity, Status
 from tests.cases import Case
-from tests.hosts import HIDDEN, host, in_container, process, server, servers, unit, units
+from tests.hosts import (
+    HIDDEN,
+    environment,
+    host,
+    in_container,
+    process,
+    server,
+    servers,
+    unit,
+    units,
+)
 
 ROOT = server(process(uid=0, user="root"))
 STRONG = Known(frozenset({"cap_net_bind_service", "cap_dac_override"}), "/proc/812/status")
@@ -25,6 +35,32 @@ CASES = [
         host(servers=servers(server(process(uid=4711, user="")))),
         Status.PASS,
         "4711",
+    ),
+    Case(
+        "root, as its unit says",
+        host(
+            servers=servers(
+                server(process(uid=0, user="root"), models_directory="/root/.ollama/models")
+            ),
+            units=units(unit(user="root")),
+        ),
+        Status.FAIL,
+        "user root",
+    ),
+    Case(
+        "root, with models elsewhere",
+        host(
+            servers=servers(
+                server(
+                    process(uid=0, user="root"),
+                    env=environment({"HOME": "/root", "OLLAMA_MODELS": "/srv/models"}),
+                    models_directory="/srv/models",
+                )
+            ),
+            units=units(unit(user="", env={"HOME": "/root"})),
+        ),
+        Status.FAIL,
+        "user root",
     ),
     Case("root", host(servers=servers(ROOT)), Status.FAIL, "user root", Severity.HIGH),
     Case(

@@ -11,7 +11,8 @@
 # RUN/STEP/created           folders that did not exist, outermost first, NUL after each
 # RUN/STEP/folders           the same folders, with their times before the step
 # RUN/STEP/units             units to be restarted
-# RUN/STEP/notes             what else is to be taken back
+# RUN/STEP/moved             folders that were moved, from and to, NUL after each
+# RUN/STEP/users             users that were made, each with the id of its group if that was there
 
 readonly STORE=/var/backups/ollama-audit
 
@@ -36,7 +37,7 @@ read_path() {
 
 # Verb of the block `files`: the step may write, make or remove this file.
 keep() {
-  local path=$1 entry folder
+  local path=$1 entry
   if [[ $PREVIEW == yes ]]; then
     say "  keeps $(printf '%q' "$path")"
     return 0
@@ -51,12 +52,30 @@ keep() {
   if [[ -e $path || -L $path ]]; then
     cp --archive --preserve=all --no-target-directory -- "$path" "$entry/copy"
   fi
-  folder=${path%/*}
+  keep_place "$path"
+}
+
+# Notes the folder that a path is or will be in: the ones that do not exist yet, and the time of
+# the one that does.
+keep_place() {
+  local folder=${1%/*}
   while [[ -n $folder && ! -d $folder ]]; do
     printf '%s\0' "$folder" >>"$STEP/created"
     folder=${folder%/*}
   done
   printf '%s\0%s\0' "$(stat --format=%y -- "${folder:-/}")" "${folder:-/}" >>"$STEP/folders"
+}
+
+# Verb of the block `files`: the step may move folder $1, if there is one, to $2.
+keep_move() {
+  if [[ $PREVIEW == yes ]]; then
+    [[ ! -d $1 ]] || say "  keeps owners and modes of $(printf '%q' "$1") and all below"
+    return 0
+  fi
+  [[ -d $1 ]] || return 0
+  keep_tree "$1"
+  keep_place "$1"
+  keep_place "$2"
 }
 
 # Verb of the block `files`: the step may change owner and mode of this path, not its contents.
@@ -131,20 +150,52 @@ changed_since() {
 # Puts back files, owners, modes, folders and times of one step. Fails when something cannot be.
 put_back() {
   local step=$1 entry path failed=0
+  put_back_moved "$step" || failed=1
   while IFS= read -r entry; do
     read_path "$entry/path"
     put_back_file "$entry" "$path" || { say "  could not put back $(printf '%q' "$path")" && failed=1; }
   done < <(find "$step/kept" -mindepth 1 -maxdepth 1 | sort -rV)
   put_back_attributes "$step" || failed=1
-  if [[ -e $step/created ]]; then
-    while IFS= read -r -d '' path; do
-      if [[ -d $path ]] && ! rmdir -- "$path" 2>/dev/null; then
-        say "  left $(printf '%q' "$path"), which is not empty"
-      fi
-    done < <(sort -zru "$step/created")
-  fi
+  # The home of a user that the step made goes with the user.
+  [[ -e $step/users ]] || remove_created "$step"
   put_back_times "$step"
   return "$failed"
+}
+
+remove_created() {
+  local path
+  [[ -e $1/created ]] || return 0
+  while IFS= read -r -d '' path; do
+    if [[ -d $path ]] && ! rmdir -- "$path" 2>/dev/null; then
+      say "  left $(printf '%q' "$path"), which is not empty"
+    fi
+  done < <(sort -zru "$1/created")
+}
+
+put_back_moved() {
+  local from to
+  [[ -e $1/moved ]] || return 0
+  while IFS= read -r -d '' from && IFS= read -r -d '' to; do
+    if [[ ! -d $to && -d $from ]]; then continue; fi
+    mv --no-clobber --no-target-directory -- "$to" "$from" && [[ ! -e $to ]] || {
+      say "  could not move $(printf '%q' "$to") back to $(printf '%q' "$from")"
+      return 1
+    }
+  done <"$1/moved"
+}
+
+# Takes away the users that a step made, when no process is theirs any more.
+remove_users() {
+  local user group
+  [[ -e $1/users ]] || return 0
+  while read -r user group; do
+    say "  userdel $user"
+    ! getent passwd "$user" >/dev/null || userdel --remove "$user" 2>/dev/null || return 1
+    # userdel(8) takes a group of the same name along, if nobody else is in it.
+    [[ -z $group ]] || getent group "$user" >/dev/null || groupadd --gid "$group" "$user" || return 1
+  done <"$1/users"
+  remove_created "$1"
+  put_back_times "$1"
 }
 
 put_back_file() {

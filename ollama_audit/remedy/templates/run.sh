@@ -153,6 +153,9 @@ take_back() {
     failed=$ANSWER
   fi
   for id in "${UNDER_WAY[@]}"; do
+    [[ $failed != 0 ]] || remove_users "$RUN/$id" || failed=1
+  done
+  for id in "${UNDER_WAY[@]}"; do
     if [[ $failed == 0 ]]; then echo rolled-back >"$RUN/$id/state"; fi
   done
   if [[ $failed != 0 ]]; then
@@ -367,6 +370,7 @@ take_all_back() {
     [[ $ANSWER == 0 ]] || failed=1
   done
   attempt restart_after_undo
+  for id in "${UNDER_WAY[@]}"; do remove_users "$RUN/$id" || failed=1; done
   [[ $ANSWER == 0 && $failed == 0 ]] || stop 7 "not all could be undone; what was kept is in $RUN"
   for id in "${UNDER_WAY[@]}"; do echo undone >"$RUN/$id/state"; done
 }

@@ -35,7 +35,10 @@ is_kept() {
 }
 
 has_kept_attributes() {
-  local depth path
+  local depth path from
+  while IFS= read -r -d '' from && IFS= read -r -d '' path; do
+    [[ $1 != "$path" ]] || return 0
+  done < <(cat -- "$STEP/moved" 2>/dev/null)
   while IFS= read -r -d '' depth && IFS= read -r -d '' path; do
     [[ $1 != "$path" && ($depth == 0 || $1 != "$path"/*) ]] || return 0
   done < <(cat -- "$STEP/trees" 2>/dev/null)
@@ -85,6 +88,51 @@ change_tree_owner() {
   has_kept_attributes "$2" || return 1
   chown --recursive --no-dereference "$1" -- "$2"
   say "  chown -R $1 $(printf '%q' "$2")"
+}
+
+# apply: folder $1, if there is one with files in it, becomes $2, of `user:group` $3.
+move_tree() {
+  local from=$1 to=$2 owner=$3
+  if [[ ! -d $from || -z $(find "$from" -type f -print -quit) ]]; then return 0; fi
+  say "  mv $(printf '%q' "$from") $(printf '%q' "$to"), and chown -R $owner"
+  [[ $PREVIEW == no ]] || return 0
+  has_kept_attributes "$from" || return 1
+  if [[ -n $(find "$to" -type f -print -quit 2>/dev/null) ]]; then
+    say "  $(printf '%q' "$to") exists already: bring the two together by hand first"
+    return 1
+  fi
+  make_folders "${to%/*}" "$owner" || return 1
+  if [[ $(stat --format=%d -- "$from") != "$(stat --format=%d -- "${to%/*}")" ]]; then
+    say "  $(printf '%q' "$to") is on another file system: move it by hand first"
+    return 1
+  fi
+  printf '%s\0%s\0' "$from" "$to" >>"$STEP/moved"
+  mv --no-clobber --no-target-directory -- "$from" "$to" || return 1
+  chown --recursive --no-dereference "$owner" -- "$to"
+}
+
+# Makes a folder and those above it that are missing, for `user:group` $2.
+make_folders() {
+  [[ ! -d $1 ]] || return 0
+  make_folders "${1%/*}" "$2" || return 1
+  mkdir --mode=0755 -- "$1" && chown "$2" -- "$1"
+}
+
+# apply: there is a system user $1 with home $2, as Ollama's install script makes it.
+make_user() {
+  local group="" primary=--user-group
+  ! getent passwd "$1" >/dev/null || return 0
+  say "  useradd $1, home $(printf '%q' "$2")"
+  [[ $PREVIEW == no ]] || return 0
+  if group=$(getent group "$1"); then
+    primary=--gid=$1
+    group=$(cut -d: -f3 <<<"$group")
+  fi
+  printf '%s %s\n' "$1" "$group" >>"$STEP/users"
+  useradd --system --shell /bin/false "$primary" --create-home --home-dir "$2" "$1" || return 1
+  for group in render video; do
+    ! getent group "$group" >/dev/null || usermod --append --groups "$group" "$1" || return 1
+  done
 }
 
 # apply, undo: units are read again, and this one is restarted if it runs, once for all steps.
