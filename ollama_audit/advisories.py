@@ -217,6 +217,14 @@ ADVISORIES = (
 """Oldest fix first."""
 
 
+def before(version: str, other: str) -> bool:
+    """Whether a version comes before another; False for what is not a version of a release."""
+    try:
+        return Version("0.0.0") < Version(version) < Version(other)
+    except InvalidVersion:
+        return False
+
+
 def advisories_for(version: str, system: str) -> tuple[Advisory, ...]:
     """The advisories that a version has on a system (`Linux`, ...), gravest first.
 

@@ -16,7 +16,7 @@ from typing import Protocol
 
 import msgspec
 
-from ollama_audit.advisories import ADVISORIES, DATA_OF, Advisory, advisories_for
+from ollama_audit.advisories import ADVISORIES, DATA_OF, Advisory, advisories_for, before
 from ollama_audit.configured import on_disk, place, variable
 from ollama_audit.envconfig import boolean, log_level
 from ollama_audit.exposure.model import (
@@ -112,6 +112,7 @@ __all__ = [
     "ZoneReach",
     "advisories_for",
     "as_unknown",
+    "before",
     "boolean",
     "calls_tools",
     "failed",

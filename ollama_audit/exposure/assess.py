@@ -124,6 +124,9 @@ def _ask_inside(survey: Survey, namespace: NetworkNamespace, listener: Listener)
                 behind = sources_behind(namespace, interface, family)
             else:
                 behind = sources_beside(survey.terrain.host, namespace, interface, family)
+            if _martian(survey.terrain, namespace, listener, interface):
+                survey.shut(family, behind)
+                continue
             for destination in _destinations(namespace, listener, interface, family):
                 query = Query(
                     family=family, interface=name, address=destination, port=listener.port
@@ -132,6 +135,26 @@ def _ask_inside(survey: Survey, namespace: NetworkNamespace, listener: Listener)
                 survey.ask(
                     namespace, query, (s for s in behind if reachable or s.zone != Zone.INTERNET)
                 )
+
+
+def _martian(
+    terrain: Terrain, namespace: NetworkNamespace, listener: Listener, interface: Interface
+) -> bool:
+    """Whether the kernel drops whatever comes from outside for this loopback socket.
+
+    It does so for 127.0.0.0/8 unless route_localnet is set (ip-sysctl.rst), and for ::1 always.
+    A translation may still take such a packet elsewhere, as Docker's do for a port published on
+    127.0.0.1; so this holds for Ollama's own sockets, and for one whose owner is not seen but is
+    an ordinary user.
+    """
+    if not listener.on_loopback or interface.loopback:
+        return False
+    hidden = isinstance(listener.owners, Unknown)
+    if listener.uid == 0 if hidden else not _direct(terrain, listener):
+        return False
+    keys = [f"ipv4.conf.{name}.route_localnet" for name in ("all", interface.name)]
+    sysctls = known_or(namespace.sysctls, {})
+    return listener.ip.version == 6 or all(sysctls.get(key) == "0" for key in keys)
 
 
 def _ask_outside(

@@ -52,6 +52,17 @@ class Survey:
         for group in wanted:
             self._count(namespace, group, found)
 
+    def shut(self, family: Family, sources: Iterable[Sources]) -> None:
+        """Note that none of these sources gets there, whatever the packet filter does."""
+        for group in sources:
+            tally = self._tally(group.zone, family, AddressSet.nothing(version(family)))
+            tally.core = tally.core | group.core
+            tally.because["the kernel drops what comes from outside for a loopback address"] = None
+
+    def _tally(self, zone: Zone, family: Family, own: AddressSet) -> _Tally:
+        nothing = AddressSet.nothing(version(family))
+        return self._tallies.setdefault((zone, family), _Tally(nothing, nothing, nothing, own=own))
+
     def unread(self, families: Iterable[Family], reason: str, cure: str) -> None:
         """Note that nothing can be said of anybody beyond the host."""
         self._unread += [
@@ -75,13 +86,10 @@ class Survey:
 
     def _count(self, namespace: NetworkNamespace, group: Sources, found: Approach) -> None:
         query = found.filter.query
-        key = (group.zone, query.family)
-        if key not in self._tallies:
-            nothing = AddressSet.nothing(version(query.family))
-            self._tallies[key] = _Tally(
-                nothing, nothing, nothing, own_addresses(namespace, query.family)
-            )
-        tally = self._tallies[key]
+        own = own_addresses(namespace, query.family)
+        if self.terrain.host is not None:
+            own = own | own_addresses(self.terrain.host, query.family)
+        tally = self._tally(group.zone, query.family, own)
         surely, possibly = found.surely & group.wider, found.possibly & group.wider
         tally.core = tally.core | group.core
         tally.surely, tally.possibly = tally.surely | surely, tally.possibly | possibly
@@ -118,7 +126,9 @@ def _zone_reach(zone: Zone, family: Family, tally: _Tally) -> ZoneReach:
         family=family,
         extent=extent,
         networks=_shown(tally.core if extent is Extent.ALL else tally.surely, tally.own),
-        uncertain=_shown(uncertain, tally.own),
+        uncertain=_shown(
+            tally.core if tally.core and tally.core <= uncertain else uncertain, tally.own
+        ),
         interfaces=tuple(tally.interfaces),
         destinations=tuple(tally.destinations),
         because=(*tally.because, *(tally.doubts if uncertain else ())),

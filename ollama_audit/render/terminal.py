@@ -160,7 +160,8 @@ def _faults(findings: Sequence[Finding]) -> list[Finding]:
     def worst(root: Finding) -> int:
         return max(finding.severity.rank for finding in (root, *_below(root, failed)))
 
-    return sorted(roots, key=lambda root: (-worst(root), root.rule))
+    # Among equals who gets in comes first: it is what makes the others matter.
+    return sorted(roots, key=lambda root: (-worst(root), root.area != "exposure", root.rule))
 
 
 def _below(root: Finding, failed: Sequence[Finding]) -> list[Finding]:

@@ -22,8 +22,8 @@ and `sudo systemctl restart ollama`. If you do, keep strangers out and accept th
 
 ## Limits
 
-Whether the server is signed in is not asked, since the question goes to ollama.com. Versions before
-0.16.2 have no switch to read.
+Whether the server is signed in is not asked, since the question goes to ollama.com. Versions from
+0.12.0 to 0.16.1 have cloud features and say nothing about them; older ones have none.
 
 ## References
 
@@ -44,6 +44,7 @@ from ollama_audit.rule import (
     Unknown,
     UnobservedError,
     Zone,
+    before,
     boolean,
     failed,
     known_or,
@@ -88,6 +89,9 @@ def _disabled(server: OllamaServer) -> Known[bool] | Unknown:
     said = server.api.cloud_disabled
     if isinstance(said, Known):
         return said
+    version = known_or(server.api.version, "")
+    if before(version, "0.12.0"):
+        return Known(value=True, source=f"Ollama {version} has no cloud features")
     try:
         if boolean(variable(server, "OLLAMA_NO_CLOUD")):
             return Known(value=True, source=f"/proc/{server.pid}/environ")

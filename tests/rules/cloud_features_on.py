@@ -22,6 +22,11 @@ CASES = [
         "on, and open", saying(disabled=False, exposed=True), Status.FAIL, "others", Severity.MEDIUM
     ),
     Case("off by the environment", saying(disabled=HIDDEN, OLLAMA_NO_CLOUD="1"), Status.PASS),
+    Case(
+        "a version from before the cloud",
+        host(servers=servers(server(version="0.9.3", cloud_disabled=HIDDEN))),
+        Status.PASS,
+    ),
     Case("not said", saying(disabled=HIDDEN), Status.UNKNOWN, "only root"),
     Case(
         "nothing to be read",
