@@ -155,8 +155,9 @@ def _without_mark(executable: Observed[str]) -> Observed[str]:
 
 def denied(error: OSError, source: str) -> Unknown:
     """Why the kernel refused, and what would settle it."""
-    cure = CURE if isinstance(error, PermissionError) and os.geteuid() else ""
-    return Unknown(error.strerror or type(error).__name__, source, cure)
+    if isinstance(error, PermissionError) and os.geteuid():
+        return Unknown("only root may look at it", source, CURE)
+    return Unknown(error.strerror or type(error).__name__, source)
 
 
 def raw_arguments(pid: int) -> Observed[tuple[str, ...]]:
