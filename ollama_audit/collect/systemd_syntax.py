@@ -136,15 +136,16 @@ def _unescaped(value: str, at: int) -> tuple[str, int]:
 
 
 def environment_assignments(value: str) -> list[tuple[str, str]]:
-    """The variables of one Environment= value; specifiers (`%h`) are left as they are."""
-    pairs = (word.partition("=") for word in words(value))
+    """The variables of one Environment= value; specifiers (`%h`) are left, but `%%` is a `%`."""
+    pairs = (word.replace("%%", "%").partition("=") for word in words(value))
     return [(name, text) for name, separator, text in pairs if separator and _NAME.fullmatch(name)]
 
 
 def environment_file(text: str) -> list[Assignment]:
     """The variables of a file named by EnvironmentFile=, in order.
 
-    Not a shell script: `export` is no keyword here, and a name must be one.
+    Not a shell script: `export` is no keyword here, and a name must be one. systemd 252 skips the
+    line after a comment that ends in a backslash (measured); later ones set it, and so it is here.
     """
     found: list[Assignment] = []
     at, line = 0, 1
@@ -216,40 +217,28 @@ def _quoted(text: str, at: int) -> tuple[str, int]:
 
 
 def show_blocks(output: str) -> list[dict[str, list[str]]]:
-    """The units of `systemctl show A B ...` in order; a property may have several lines.
-
-    A value in quotes may hold line ends; such a property goes on until its quotes are closed.
-    """
+    """The units of `systemctl show A B ...` in order; a property may have several lines."""
     blocks: list[dict[str, list[str]]] = [{}]
-    lines = iter(output.split("\n"))
-    for line in lines:
-        if not line:
-            if blocks[-1]:
-                blocks.append({})
-            continue
-        name, _, value = line.partition("=")
-        while name in _QUOTED and _open_quote(value):
-            more = next(lines, None)
-            if more is None:
-                break
-            value += "\n" + more
-        blocks[-1].setdefault(name, []).append(value)
+    for line in output.split("\n"):
+        if line:
+            name, _, value = line.partition("=")
+            blocks[-1].setdefault(name, []).append(value)
+        elif blocks[-1]:
+            blocks.append({})
     return [block for block in blocks if block]
 
 
-_QUOTED = frozenset({"Environment", "DropInPaths", "UnsetEnvironment", "PassEnvironment"})
 _SHOWN = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)', re.DOTALL)
-
-
-def _open_quote(value: str) -> bool:
-    return '"' in _SHOWN.sub("", value) or bool(
-        re.search(r'(?:^|\s)"(?:[^"\\]|\\.)*$', value, re.DOTALL)
-    )
+_SHOWN_ESCAPE = re.compile(r"\\(?:([0-7]{3})|(.))", re.DOTALL)
 
 
 def shown_words(value: str) -> list[str]:
     """The strings of an array that `systemctl show` prints, quoted where they need it."""
-    return [
-        re.sub(r"\\(.)", r"\1", quoted, flags=re.DOTALL) if quoted or not plain else plain
-        for quoted, plain in _SHOWN.findall(value)
-    ]
+    return [plain or _SHOWN_ESCAPE.sub(_shown, quoted) for quoted, plain in _SHOWN.findall(value)]
+
+
+def _shown(escape: re.Match[str]) -> str:
+    """What an escape stands for: control characters as in C, others for themselves."""
+    if escape[1]:
+        return chr(int(escape[1], 8))
+    return _ESCAPES[escape[2]] if escape[2] in "abfnrtv" else escape[2]

@@ -70,10 +70,14 @@ def test_unit_files_of_other_habits() -> None:
         ("OLLAMA_HOST='0.0.0.0'", [("OLLAMA_HOST", "0.0.0.0")]),
         (r"A=\x41\101\u00e9\s\t", [("A", "AA\u00e9 \t")]),
         (r'"A=say \"hi\""', [("A", 'say "hi"')]),
-        ("A=%h/x%%", [("A", "%h/x%%")]),
+        ("A=%h/x%%", [("A", "%h/x%")]),
         ("1A=x B=1", [("B", "1")]),
         ("A=1 'B=2", [("A", "1")]),
         (r"A=1 B=\q C=3", [("A", "1")]),
+        ('A="mid quoted" B=x', [("A", "mid quoted"), ("B", "x")]),
+        (r'"A=esc\x41\101\n|" B=\u00e9 C=a\ b', [("A", "escAA\n|"), ("B", "\u00e9")]),
+        ("A=%%x B=$HOME", [("A", "%x"), ("B", "$HOME")]),
+        ("A='a''b' B=\"a\"b", [("A", "ab"), ("B", "ab")]),
         ("", []),
     ],
 )
@@ -81,7 +85,7 @@ def test_environment(value: str, expected: list[tuple[str, str]]) -> None:
     assert environment_assignments(value) == expected
 
 
-# systemd.exec(5), EnvironmentFile=, and env-file.c's own test cases (test-env-file.c)
+# The values are what a service of systemd 252 got from this file (its /proc/self/environ).
 ENV_FILE = """\
 # comment
 ; comment too
@@ -101,6 +105,16 @@ OLLAMA_HOST=0.0.0.0:11434   # no comment
 i=
 no value
 j=a\\ b\\\\
+m="x
+y"
+n="a\\tb\\'c"
+o=a'b'c
+p='x' 'y'
+r=a\\
+  b
+s="ab" \\
+ "cd"
+t=\\"x\\"
 """
 
 
@@ -117,6 +131,13 @@ def test_environment_files() -> None:
         ("OLLAMA_HOST", "0.0.0.0:11434   # no comment", 15),
         ("i", "", 16),
         ("j", "a b\\", 18),
+        ("m", "x\ny", 19),
+        ("n", "a\\tb\\'c", 21),
+        ("o", "a'b'c", 22),
+        ("p", "xy", 23),
+        ("r", "a  b", 24),
+        ("s", 'ab "cd"', 26),
+        ("t", '"x"', 28),
     ]
 
 
@@ -144,8 +165,7 @@ EnvironmentFiles=/etc/x.env (ignore_errors=yes)
 Id=ollama.service
 
 MainPID=0
-Environment="A=one
-B=two" C=3
+Environment="A6=escAA\\n|" A7=é D1=%x "D2=\\$HOME" E1=ab
 Id=absent.service
 LoadState=not-found
 """
@@ -163,5 +183,11 @@ def test_show() -> None:
         "OLLAMA_HOST=127.0.0.1:11434",
         'OLLAMA_X=a "b c',
     ]
-    assert shown_words(second["Environment"][0]) == ["A=one\nB=two", "C=3"]
+    assert shown_words(second["Environment"][0]) == [
+        "A6=escAA\n|",
+        "A7=é",
+        "D1=%x",
+        "D2=$HOME",
+        "E1=ab",
+    ]
     assert second["LoadState"] == ["not-found"]
