@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from ollama_audit import __version__
 from ollama_audit.collect.environment import read_environment_sources
 from ollama_audit.collect.files import read_files
+from ollama_audit.collect.later import Later
 from ollama_audit.collect.namespaces import read_namespaces
 from ollama_audit.collect.ollama import ask, unasked
 from ollama_audit.collect.platform import read_platform, read_privileges
-from ollama_audit.collect.proc import describe, environment_of
+from ollama_audit.collect.proc import CURE, describe, environment_of
 from ollama_audit.collect.processes import Scan, runners_of, scan
 from ollama_audit.collect.proxies import read_proxies
 from ollama_audit.collect.systemd import read_units
@@ -21,7 +24,7 @@ from ollama_audit.observed import Known, Observed, Unknown, known_or
 from ollama_audit.snapshot.host import HostSnapshot, Installation
 from ollama_audit.snapshot.network import Listener, NetworkNamespace
 from ollama_audit.snapshot.platform import InitSystem
-from ollama_audit.snapshot.process import OllamaServer, Process, Setting
+from ollama_audit.snapshot.process import ApiAnswers, OllamaServer, Process, Setting
 from ollama_audit.snapshot.service import SystemdUnit
 
 _BINARIES = (
@@ -43,16 +46,23 @@ def collect(*, probe: bool = True) -> HostSnapshot:
     started = datetime.now(UTC)
     found = scan()
     running = [p for p in map(describe, known_or(found.servers, ())) if p is not None]
-    units = _units(running)
+    platform = read_platform()
+    asked_units = Later(lambda: _units(platform.init, running))
     namespaces = read_namespaces(process.pid for process in running)
-    servers = [_server(process, found, namespaces, probe=probe) for process in running]
-    installed = _installations(known_or(units, ()))
+    asked = [
+        Later(partial(_ask, process, running, namespaces) if probe else _unprobed)
+        for process in running
+    ]
     owners = _owners(known_or(namespaces, ()), {process.pid for process in running})
     sources, gaps = read_environment_sources(running)
+    units = asked_units.result()
+    installed = _installations(known_or(units, ()))
+    answers = [each.result() for each in asked]
+    servers = [_server(*each, found.runners) for each in zip(running, answers, strict=True)]
     return HostSnapshot(
         tool_version=__version__,
         started_at=started,
-        platform=read_platform(),
+        platform=platform,
         privileges=read_privileges(),
         servers=_known_servers(found, servers),
         unseen_processes=found.unseen,
@@ -79,37 +89,63 @@ def _known_servers(
     return Known(tuple(servers), found.servers.source)
 
 
-def _units(running: Sequence[Process]) -> Observed[tuple[SystemdUnit, ...]]:
-    if read_platform().init is not InitSystem.SYSTEMD:
+def _units(init: InitSystem, running: Sequence[Process]) -> Observed[tuple[SystemdUnit, ...]]:
+    if init is not InitSystem.SYSTEMD:
         return Known((), "process 1 is not systemd")
     return read_units(running)
 
 
-def _server(
-    process: Process,
-    found: Scan,
-    namespaces: Observed[tuple[NetworkNamespace, ...]],
-    *,
-    probe: bool,
-) -> OllamaServer:
+def _server(process: Process, answers: ApiAnswers, runners: Sequence[int]) -> OllamaServer:
     environment = environment_of(process.pid)
     home = _variable(environment, "HOME")
-    models = _models(environment, home)
-    own_mounts = known_or(process.own_mounts, default=False)
-    answers = unasked("asking was turned off", "leave out --no-probe")
-    if probe:
-        store = models
-        if own_mounts and isinstance(models, Known):
-            store = Known(f"/proc/{process.pid}/root{models.value}", models.source)
-        answers = ask(process.pid, _listeners(process, known_or(namespaces, ())), store)
     return OllamaServer(
         process=process,
         environment=environment,
-        runners=runners_of(process.pid, found.runners),
-        models_directory=models,
+        runners=runners_of(process.pid, runners),
+        models_directory=_models(environment, home),
         home=home,
         api=answers,
     )
+
+
+def _unprobed() -> ApiAnswers:
+    return unasked("asking was turned off", "leave out --no-probe")
+
+
+def _ask(
+    process: Process,
+    running: Sequence[Process],
+    namespaces: Observed[tuple[NetworkNamespace, ...]],
+) -> ApiAnswers:
+    """What a server says of itself, asked where it listens."""
+    environment = environment_of(process.pid)
+    store = _models(environment, _variable(environment, "HOME"))
+    if known_or(process.own_mounts, default=False) and isinstance(store, Known):
+        store = Known(f"/proc/{process.pid}/root{store.value}", store.source)
+    hidden = False
+    for namespace in known_or(namespaces, ()):
+        if known_or(process.network_namespace, namespace.inode) != namespace.inode:
+            continue
+        listeners = known_or(namespace.listeners, ())
+        if its_own := [each for each in listeners if _is_of(each, process, running)]:
+            return ask(namespace.pid, its_own, store)
+        hidden = hidden or any(isinstance(each.owners, Unknown) for each in listeners)
+    if hidden or isinstance(process.network_namespace, Unknown):
+        return unasked("which socket is its own cannot be told", CURE if os.geteuid() else "")
+    return unasked("the server has no listening socket")
+
+
+def _is_of(listener: Listener, process: Process, running: Sequence[Process]) -> bool:
+    """Whether a process holds a socket.
+
+    Where its holders are hidden, its user is not: of a user with one server it can only be that
+    server's or its runner's, and a runner does not know /api/version.
+    """
+    if isinstance(listener.owners, Known):
+        return process.pid in listener.owners.value
+    uid = known_or(process.uid, -1)
+    alone = sum(known_or(each.uid, uid) == uid for each in running) == 1
+    return alone and uid > 0 and listener.uid == uid
 
 
 def _variable(environment: Observed[tuple[Setting, ...]], name: str) -> Observed[str]:
@@ -130,18 +166,6 @@ def _models(environment: Observed[tuple[Setting, ...]], home: Observed[str]) -> 
     if isinstance(home, Unknown):
         return home
     return Known(posixpath.join(home.value, ".ollama", "models"), home.source)
-
-
-def _listeners(process: Process, namespaces: Iterable[NetworkNamespace]) -> list[Listener]:
-    """The sockets that a process holds in its own namespace."""
-    inode = known_or(process.network_namespace, 0)
-    return [
-        listener
-        for namespace in namespaces
-        if namespace.inode == inode
-        for listener in known_or(namespace.listeners, ())
-        if process.pid in known_or(listener.owners, ())
-    ]
 
 
 def _owners(namespaces: Iterable[NetworkNamespace], done: set[int]) -> tuple[Process, ...]:

@@ -22,6 +22,7 @@ from ollama_audit.snapshot.process import ApiAnswers, Model, RunningModel
 _LIMIT_S = 2.0
 """For all four answers of one server together."""
 _LARGEST = 8 << 20
+_MOST_SOCKETS = 4
 _PATHS = ("/api/version", "/api/tags", "/api/ps", "/api/status")
 
 
@@ -32,21 +33,35 @@ def unasked(reason: str, cure: str = "") -> ApiAnswers:
 
 
 def ask(pid: int, listeners: Iterable[Listener], store: Observed[str]) -> ApiAnswers:
-    """Ask the server that owns these sockets, in its own network namespace.
+    """Ask the server that owns these sockets, in the network namespace of the process `pid`.
 
-    `store` is its models directory below our root, for what older servers do not say.
+    The first socket that knows its version is asked the rest. `store` is the server's models
+    directory below our root, for what older servers do not say.
     """
     # A wildcard socket answers on loopback; any other on its own address, which the kernel
     # routes over the loopback interface as well. Loopback first: it is the least surprising.
     order = sorted(listeners, key=lambda at: (not at.on_loopback, not at.wildcard, at.port))
     if not order:
         return unasked("the server has no listening socket")
-    target = order[0]
-    address = _reachable(target)
-    found = inside(f"/proc/{pid}/ns/net", lambda: _ask_all(address, target.port))
+    targets = [(_reachable(each), each.port) for each in order[:_MOST_SOCKETS]]
+    found = inside(f"/proc/{pid}/ns/net", lambda: _ask_first(targets))
     if isinstance(found, Unknown):
         return unasked(found.reason, found.cure)
-    return _answers(f"{address}:{target.port}", found, store)
+    return _answers(*found, store)
+
+
+def _ask_first(targets: list[tuple[str, int]]) -> tuple[str, dict[str, Observed[Any]]]:
+    """The first place that knows its version, and its answers; else the last and its refusals."""
+    deadline = time.monotonic() + _LIMIT_S
+    asked, found = "", dict[str, Observed[Any]]()
+    for address, port in targets:
+        asked = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+        version = _get(address, port, _PATHS[0], deadline)
+        found = dict.fromkeys(_PATHS, version)
+        if isinstance(_version(version), Known):
+            found |= {path: _get(address, port, path, deadline) for path in _PATHS[1:]}
+            break
+    return asked, found
 
 
 def _reachable(listener: Listener) -> str:
@@ -54,11 +69,6 @@ def _reachable(listener: Listener) -> str:
         return str(listener.ip)
     only_v6 = listener.family is Family.IPV6 and known_or(listener.v6only, default=False)
     return "::1" if only_v6 else "127.0.0.1"
-
-
-def _ask_all(address: str, port: int) -> dict[str, Observed[Any]]:
-    deadline = time.monotonic() + _LIMIT_S
-    return {path: _get(address, port, path, deadline) for path in _PATHS}
 
 
 def _get(address: str, port: int, path: str, deadline: float) -> Observed[Any]:
@@ -162,7 +172,9 @@ def _models(document: Observed[Any], store: Observed[str]) -> Observed[tuple[Mod
     listed = _listed(document)
     if listed is None:
         return Unknown(_ODD, document.source)
-    return Known(tuple(_model(entry, store, document.source) for entry in listed), document.source)
+    # By name: the server's own order, by time of change, differs between equal hosts.
+    models = sorted((_model(each, store, document.source) for each in listed), key=lambda m: m.name)
+    return Known(tuple(models), document.source)
 
 
 def _model(entry: dict[str, Any], store: Observed[str], source: str) -> Model:

@@ -10,9 +10,9 @@ from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
-from ollama_audit.collect.cgroups import membership
+from ollama_audit.collect.cgroups import Membership, membership
 from ollama_audit.collect.read import read_bytes, read_text
-from ollama_audit.observed import Known, Observed, Unknown
+from ollama_audit.observed import Known, Observed, Unknown, known_or
 from ollama_audit.snapshot import redact
 from ollama_audit.snapshot.process import Process, Setting
 
@@ -81,7 +81,11 @@ def describe(pid: int) -> Process | None:
     if isinstance(status, Unknown):
         return None if not Path(root).exists() else _opaque(pid, status)
     fields = dict(line.partition(":\t")[::2] for line in status.value.splitlines())
+    own_mounts, pid_namespace = _own_mounts(pid), namespace_of(pid, "pid")
     member = membership(_text_or_empty(f"{root}/cgroup"))
+    if not member.container and _foreign(own_mounts, pid_namespace):
+        # A unit there is its own manager's, and not every engine names its control groups.
+        member = Membership(container=f"pid:[{known_or(pid_namespace, 0)}]")
     uid, gid = (int(fields.get(name, "0 0").split()[1]) for name in ("Uid", "Gid"))
     executable = executable_of(pid)
     deleted = isinstance(executable, Known) and executable.value.endswith(_DELETED)
@@ -109,9 +113,15 @@ def describe(pid: int) -> Process | None:
         container=member.container,
         network_namespace=namespace_of(pid, "net"),
         mount_namespace=namespace_of(pid, "mnt"),
-        pid_namespace=namespace_of(pid, "pid"),
-        own_mounts=_own_mounts(pid),
+        pid_namespace=pid_namespace,
+        own_mounts=own_mounts,
     )
+
+
+def _foreign(own_mounts: Observed[bool], pid_namespace: Observed[int]) -> bool:
+    """Whether a process has both files and process ids of its own: a container of some kind."""
+    ours = known_or(namespace_of("self", "pid"), 0)
+    return known_or(own_mounts, default=False) and known_or(pid_namespace, ours) != ours
 
 
 def _opaque(pid: int, why: Unknown) -> Process:

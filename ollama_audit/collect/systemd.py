@@ -112,6 +112,9 @@ def _unit(block: dict[str, list[str]], owner: str = "") -> SystemdUnit:
     """A unit from one block of `systemctl show`."""
     one = {name: values[-1] for name, values in block.items()}
     paths = [one.get("FragmentPath", ""), *syntax.shown_words(one.get("DropInPaths", ""))]
+    if one.get("NeedDaemonReload") == "yes" and not owner:
+        # What systemd has not read yet is what it will do next.
+        paths = _with_unread(paths, _paths(one.get("Id", ""), SYSTEM_FOLDERS))
     program = _PROGRAM.search(one.get("ExecStart", ""))
     pairs = (word.partition("=") for word in syntax.shown_words(one.get("Environment", "")))
     return SystemdUnit(
@@ -137,6 +140,12 @@ def _unit(block: dict[str, list[str]], owner: str = "") -> SystemdUnit:
         ip_address_allow=tuple(one.get("IPAddressAllow", "").split()),
         ip_address_deny=tuple(one.get("IPAddressDeny", "").split()),
     )
+
+
+def _with_unread(loaded: list[str], on_disk: list[str]) -> list[str]:
+    """The files in the order in which they will apply, and those systemd has that are gone."""
+    folders = {os.path.realpath(path) for path in on_disk}
+    return on_disk + [path for path in loaded if path and os.path.realpath(path) not in folders]
 
 
 def _assignments(path: str) -> Observed[list[syntax.Assignment]]:

@@ -57,7 +57,8 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
     unit_owner: str = ""
     """The user whose service manager runs `unit`; empty for the system's."""
     container: str = ""
-    """The container id in its cgroup, or the machine name; empty for none."""
+    """The container id in its cgroup, the machine name, or `pid:[INODE]` of its process
+    namespace where nobody names it; empty for none."""
     network_namespace: Observed[int]
     mount_namespace: Observed[int]
     pid_namespace: Observed[int]

@@ -72,7 +72,7 @@ def test_everything_a_current_server_says_is_read() -> None:
     assert isinstance(said.version, Known)
     assert said.version.value == "0.35.1"
     assert isinstance(said.models, Known)
-    local, remote = said.models.value
+    remote, local = said.models.value  # by name, not in the server's order
     assert (local.name, local.family, local.parameters) == ("qwen3:8b", "qwen3", "8.2B")
     assert isinstance(local.capabilities, Known)
     assert "tools" in local.capabilities.value
