@@ -93,6 +93,11 @@ class FileTree:
         """Why others may change what is at a path."""
         found = self.stat(pid, path)
         if isinstance(found, Unknown):
+            above = self._link_above(pid, path) if links else None
+            if above is not None:
+                link, onward = above
+                passage = self._replaceable(pid, link, self._known(pid, link), trusted)
+                return passage + self.writable(pid, onward, trusted, links=links - 1)
             return Access(unread=(_at(path, found),)) + self._replaceable(pid, path, None, trusted)
         stat = found.value
         here = self._replaceable(pid, path, stat, trusted)
@@ -100,14 +105,35 @@ class FileTree:
             case FileKind.MISSING:
                 return here
             case FileKind.LINK if links:
-                target = posixpath.normpath(
-                    posixpath.join(posixpath.dirname(path), stat.target or ".")
-                )
+                target = _onward(path, stat, ".")
                 return here + self.writable(pid, target, trusted, links=links - 1)
             case FileKind.LINK:
                 return here + Access(unread=(Unknown("too many links in a row", path),))
             case _:
                 return _writable(path, stat, trusted) + here
+
+    def _known(self, pid: int, path: str) -> Stat | None:
+        found = self.stat(pid, path)
+        return found.value if isinstance(found, Known) else None
+
+    def real(self, pid: int, path: str) -> str:
+        """Where a path leads, as far as the links on the way were looked at."""
+        for _ in range(_LINKS):
+            found = self.stat(pid, path)
+            if isinstance(found, Known) and found.value.kind is FileKind.LINK:
+                path = _onward(path, found.value, ".")
+            elif above := self._link_above(pid, path):
+                _, path = above
+            else:
+                break
+        return path
+
+    def _link_above(self, pid: int, path: str) -> tuple[str, str] | None:
+        """The first folder above a path that is a link, and the path behind it."""
+        for folder, stat in reversed(list(self._folders(pid, path))):
+            if isinstance(stat, Known) and stat.value.kind is FileKind.LINK:
+                return folder, _onward(folder, stat.value, posixpath.relpath(path, folder))
+        return None
 
     def readable(self, pid: int, path: str, trusted: Trusted) -> Access:
         """Why others may read the file at a path: its mode, and every folder lets them by."""
@@ -160,6 +186,11 @@ class FileTree:
 def blames_owner(evidence: Evidence) -> bool:
     """Whether evidence of ours says that a path belongs to somebody who is not trusted with it."""
     return evidence.quote.startswith("owned by ") or " by its owner " in evidence.quote
+
+
+def _onward(link: str, stat: Stat, rest: str) -> str:
+    """The path behind a link, by names alone."""
+    return posixpath.normpath(posixpath.join(posixpath.dirname(link), stat.target or ".", rest))
 
 
 def _at(path: str, fact: Unknown) -> Unknown:

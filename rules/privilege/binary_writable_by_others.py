@@ -106,20 +106,27 @@ def binary_writable_by_others(host: Host) -> Outcome:
 
 
 def _trusted(host: Host, fact: FileFact) -> Trusted:
-    """Root, and whoever runs this binary outside a system service: it is theirs to change."""
+    """Root, and whoever runs this outside a system service: it is theirs to change."""
+    units = known_or(host.snapshot.units, ())
+    users = [unit for unit in units if fact.path in (unit.executable, *_search_path(unit))]
+    if any(not unit.owner for unit in users):
+        return Trusted()
     trusted = Trusted()
+    for unit in users:
+        trusted = trusted.including(None, unit.owner)
     for server in known_or(host.snapshot.servers, ()):
         process = server.process
-        own_root = known_or(process.own_mounts, default=False)
-        same = fact.pid == server.pid or (fact.pid == 0 and not own_root)
-        personal = process.unit_owner or not process.unit.endswith(".service")
-        runs_it = known_or(process.executable, "") == fact.path or fact.role is not FileRole.BINARY
-        alone = not any(unit.executable == fact.path for unit in _system_units(host))
-        if same and personal and runs_it and alone and not process.container:
+        same = fact.pid in (server.pid, 0) and known_or(process.executable, "") == fact.path
+        if same and (process.unit_owner or not process.unit.endswith(".service")):
             uid = known_or(process.uid, -1)
             trusted = trusted.including(uid if uid >= 0 else None, process.user)
     return trusted
 
 
-def _system_units(host: Host) -> list[SystemdUnit]:
-    return [unit for unit in known_or(host.snapshot.units, ()) if not unit.owner]
+def _search_path(unit: SystemdUnit) -> list[str]:
+    return [
+        folder
+        for setting in unit.environment
+        if setting.name == "PATH"
+        for folder in (setting.value or "").split(":")
+    ]

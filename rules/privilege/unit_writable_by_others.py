@@ -47,7 +47,6 @@ from ollama_audit.rule import (
     Severity,
     SystemdUnit,
     Trusted,
-    Unknown,
     failed,
     known_or,
     need,
@@ -62,25 +61,14 @@ from ollama_audit.rule import (
 def _access(host: Host) -> Access:
     """Why others may change the files, with what could not be read."""
     tree = FileTree(host.snapshot.files)
-    owners = _owners(host)
+    units = known_or(host.snapshot.units, ())
+    owners = {path: unit.owner for unit in units for path in _paths(unit)}
+    owners |= {tree.real(0, path): owner for path, owner in owners.items()}
+    found = [fact.path for fact in tree.having(FileRole.UNIT, FileRole.ENVIRONMENT_FILE)]
     access = Access()
-    for fact in tree.having(FileRole.UNIT, FileRole.ENVIRONMENT_FILE):
-        trusted = Trusted().including(None, owners.get(fact.path, ""))
-        access += tree.writable(fact.pid, fact.path, trusted)
+    for path in dict.fromkeys([*found, *owners]):
+        access += tree.writable(0, path, Trusted().including(None, owners.get(path, "")))
     return access
-
-
-def _owners(host: Host) -> dict[str, str]:
-    """Whose the files of a user's own service manager are."""
-    return {
-        path: unit.owner
-        for unit in known_or(host.snapshot.units, ())
-        if unit.owner
-        for path in (
-            *(file.path for file in unit.files),
-            *(file.path for file in unit.environment_files),
-        )
-    }
 
 
 def _repairs(host: Host) -> tuple[Repair, ...]:
@@ -101,25 +89,27 @@ def _repairs(host: Host) -> tuple[Repair, ...]:
 )
 def unit_writable_by_others(host: Host) -> Outcome:
     """Judge the unit files and environment files, and the folders above them."""
-    facts = FileTree(host.snapshot.files).having(FileRole.UNIT, FileRole.ENVIRONMENT_FILE)
-    access, owners = _access(host), _owners(host)
+    access = _access(host)
     if access.weak:
         paths = ", ".join(dict.fromkeys(evidence.source for evidence in access.weak))
         return failed(f"Others may change how Ollama is started: {paths}", access.weak)
     units = need(host.snapshot.units)
-    known = {fact.path for fact in facts}
-    missed = [
-        Unknown("nobody looked at it", path)
-        for unit in units
-        for path in _paths(unit)
-        if path not in known
-    ]
-    if access.unread or missed:
-        return unread(*access.unread, *missed)
-    if not facts:
+    if access.unread:
+        return unread(*access.unread)
+    if not any(_paths(unit) for unit in units):
         return not_applicable("no unit of a service manager starts Ollama")
-    return passed("Only root may change how Ollama is started" + (" (and its user)" * bool(owners)))
+    owned = sorted({unit.owner for unit in units if unit.owner})
+    also = f", and {', '.join(owned)} their own" if owned else ""
+    return passed(f"Only root may change how Ollama is started{also}")
 
 
 def _paths(unit: SystemdUnit) -> tuple[str, ...]:
-    return (*(f.path for f in unit.files), *(f.path for f in unit.environment_files))
+    """Its files; of a pattern in EnvironmentFile=, those that matched and set something."""
+    sources = [
+        path
+        for file in unit.environment_files
+        for path in (
+            {s.path for s in known_or(file.settings, ())} if "*" in file.path else {file.path}
+        )
+    ]
+    return (*(file.path for file in unit.files), *sources)

@@ -40,10 +40,10 @@ from __future__ import annotations
 from ollama_audit.rule import (
     Access,
     Disruption,
-    FileFact,
     FileRole,
     FileTree,
     Host,
+    Known,
     Outcome,
     Remedy,
     Repair,
@@ -66,9 +66,17 @@ from ollama_audit.rule import (
 def _access(host: Host) -> Access:
     """Why others may change the models, with what could not be read."""
     tree = FileTree(host.snapshot.files)
+    facts = {(fact.pid, fact.path) for fact in tree.having(FileRole.MODELS)}
+    named = {
+        (pid, server.models_directory.value)
+        for server in known_or(host.snapshot.servers, ())
+        if isinstance(server.models_directory, Known)
+        for pid in (0, server.pid)
+        if (pid, tree.real(pid, server.models_directory.value)) in facts
+    }
     access = Access()
-    for fact in tree.having(FileRole.MODELS):
-        access += tree.writable(fact.pid, fact.path, _trusted(host, fact))
+    for pid, path in sorted(facts | named):
+        access += tree.writable(pid, path, _trusted(host, tree, pid, path))
     return access
 
 
@@ -91,7 +99,8 @@ def _repairs(host: Host) -> tuple[Repair, ...]:
 )
 def models_writable_by_others(host: Host) -> Outcome:
     """Judge the models folders and the folders above them."""
-    facts = FileTree(host.snapshot.files).having(FileRole.MODELS)
+    tree = FileTree(host.snapshot.files)
+    facts = tree.having(FileRole.MODELS)
     access = _access(host)
     if access.weak:
         paths = ", ".join(dict.fromkeys(evidence.source for evidence in access.weak))
@@ -103,18 +112,21 @@ def models_writable_by_others(host: Host) -> Outcome:
     known = {(fact.pid, fact.path) for fact in facts}
     for server in servers:
         place = need(server.models_directory)
-        if not {(0, place), (server.pid, place)} & known:
+        if not any((pid, tree.real(pid, place)) in known for pid in (0, server.pid)):
             return unread(Unknown("nobody looked at it", place))
     if not facts:
         return not_applicable("there is no models folder")
     return passed("Only Ollama and root may change the models")
 
 
-def _trusted(host: Host, fact: FileFact) -> Trusted:
+def _trusted(host: Host, tree: FileTree, pid: int, path: str) -> Trusted:
     """Root and those who run a server on this folder; if nobody does, whoever the unit names."""
+    place = f"{tree.real(pid, path)}/"
     using = [
         server
         for server in known_or(host.snapshot.servers, ())
-        if known_or(server.models_directory, fact.path) == fact.path and fact.pid in (0, server.pid)
+        if pid in (0, server.pid)
+        and isinstance(server.models_directory, Known)
+        and place.startswith(f"{tree.real(pid, server.models_directory.value)}/")
     ]
     return service_users(using, known_or(host.snapshot.units, ()))

@@ -70,7 +70,7 @@ def _access(host: Host) -> Access:
     tree = FileTree(host.snapshot.files)
     access = Access()
     for fact in tree.having(FileRole.PRIVATE_KEY):
-        access += tree.readable(fact.pid, fact.path, _trusted(host, fact))
+        access += tree.readable(fact.pid, fact.path, _trusted(host, tree, fact))
     return access
 
 
@@ -110,12 +110,13 @@ def private_key_readable_by_others(host: Host) -> Outcome:
     return passed("Only Ollama and root can read Ollama's private key")
 
 
-def _trusted(host: Host, fact: FileFact) -> Trusted:
+def _trusted(host: Host, tree: FileTree, fact: FileFact) -> Trusted:
     """Root and those in whose home the key is; if nobody runs there, whoever the unit names."""
     using = [
         server
         for server in known_or(host.snapshot.servers, ())
         if fact.pid in (0, server.pid)
-        and fact.path.startswith(f"{known_or(server.home, '').rstrip('/')}/")
+        and isinstance(server.home, Known)
+        and fact.path.startswith(f"{tree.real(fact.pid, server.home.value).rstrip('/')}/")
     ]
     return service_users(using, known_or(host.snapshot.units, ()))

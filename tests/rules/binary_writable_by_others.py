@@ -14,6 +14,7 @@ from tests.hosts import (
     server,
     servers,
     stat,
+    unit,
     units,
 )
 
@@ -46,6 +47,22 @@ CASES = [
         host(files=files({BINARY: (BIN, stat(mode=0o755, user="ollama"))})),
         Status.FAIL,
         "owned by ollama",
+    ),
+    Case(
+        "a folder of their home on the service's PATH, and a server of their own",
+        host(
+            servers=servers(server(), ALICES),
+            units=units(unit(env={"PATH": "/usr/bin:/home/alice/bin"})),
+            files=files(
+                {
+                    **HOME,
+                    "/home/alice/bin": (PATH, folder(user="alice")),
+                    OWN: (BIN, stat(mode=0o755, user="alice")),
+                }
+            ),
+        ),
+        Status.FAIL,
+        "/home/alice/bin: owned by alice",
     ),
     Case(
         "the installer's PATH with a folder of their home",

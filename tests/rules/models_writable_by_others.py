@@ -6,6 +6,7 @@ from ollama_audit.rule import FileRole, Status
 from tests.cases import Case
 from tests.hosts import (
     HIDDEN,
+    MISSING,
     MODELS,
     files,
     folder,
@@ -28,6 +29,12 @@ HOME = {
     "/home/alice": (ANCESTOR, folder(0o750, user="alice")),
     "/home/alice/.ollama": (ANCESTOR, folder(user="alice")),
     "/home/alice/.ollama/models": (ROLE, folder(user="alice")),
+}
+MOVED = {
+    "/usr/home": (ANCESTOR, folder()),
+    "/usr/home/alice": (ANCESTOR, folder(0o750, user="alice")),
+    "/usr/home/alice/.ollama": (ANCESTOR, folder(user="alice")),
+    "/usr/home/alice/.ollama/models": (ROLE, folder(user="alice")),
 }
 
 CASES = [
@@ -86,6 +93,42 @@ CASES = [
         ),
         Status.FAIL,
         MODELS,
+    ),
+    Case(
+        "the folders in a user's own models beside the service's",
+        host(
+            servers=servers(server(), ALICES),
+            files=files(
+                {
+                    **HOME,
+                    "/home/alice/.ollama/models/blobs": (ROLE, folder(user="alice")),
+                    "/home/alice/.ollama/models/manifests": (ROLE, MISSING),
+                }
+            ),
+        ),
+        Status.PASS,
+    ),
+    Case(
+        "a home behind a link",
+        host(
+            servers=servers(ALICES),
+            units=units(),
+            files=files({**MOVED, "/home": (ANCESTOR, link("usr/home"))}, without=[MODELS]),
+        ),
+        Status.PASS,
+    ),
+    Case(
+        "a home behind a link that others may replace",
+        host(
+            servers=servers(ALICES),
+            units=units(),
+            files=files(
+                {**MOVED, "/home": (ANCESTOR, link("usr/home")), "/": (ANCESTOR, folder(0o777))},
+                without=[MODELS],
+            ),
+        ),
+        Status.FAIL,
+        "/: writable by everybody",
     ),
     Case("stopped, the unit's user owns them", host(servers=servers()), Status.PASS),
     Case("the mode unread", host(files=files({MODELS: (ROLE, HIDDEN)})), Status.UNKNOWN, MODELS),

@@ -153,6 +153,21 @@ CASES = [
         "nobody looked at it",
     ),
     Case(
+        "a unit below a folder that is a link",
+        host(
+            units=units(unit(fragment="/lib/systemd/ollama.service")),
+            files=files(
+                {
+                    "/lib": (ANCESTOR, link("usr/lib")),
+                    "/usr/lib": (ANCESTOR, folder()),
+                    "/usr/lib/systemd": (ANCESTOR, folder()),
+                    "/usr/lib/systemd/ollama.service": (ROLE, stat()),
+                }
+            ),
+        ),
+        Status.PASS,
+    ),
+    Case(
         "a link in a circle",
         host(files=files({UNIT: (ROLE, link(UNIT))})),
         Status.UNKNOWN,
