@@ -139,7 +139,7 @@ def test_without_root_a_server_of_another_is_found_by_its_command_line(
     assert isinstance(found.unseen, Known)
     assert found.unseen.value >= 1
     assert process.executable == Unknown(
-        "Permission denied", f"/proc/{theirs}/exe", "sudo ollama-audit"
+        "only root may look at it", f"/proc/{theirs}/exe", "sudo ollama-audit"
     )
     assert process.arguments == Known(("/usr/local/bin/ollama", "serve"), f"/proc/{theirs}/cmdline")
     assert process.user == "root"
