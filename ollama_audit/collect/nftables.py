@@ -49,15 +49,26 @@ def read_nftables() -> Observed[NftablesDump]:
         return Known(NftablesDump(generation=0), "/sys/module, modules.builtin: no nf_tables")
     try:
         with Netlink(NETFILTER, timeout_s=_TIMEOUT_S) as netlink:
+            _generation(netlink)
+    except NetlinkError as error:
+        if error.code in _NO_SUCH_PART:
+            return Known(NftablesDump(generation=0), f"{_SOURCE}: the kernel has none")
+        return error.unknown(_SOURCE)
+    except MALFORMED as error:
+        return Unknown(f"the kernel's answer was not understood: {error!r}", _SOURCE)
+    return _read_ruleset()
+
+
+def _read_ruleset() -> Observed[NftablesDump]:
+    try:
+        with Netlink(NETFILTER, timeout_s=_TIMEOUT_S) as netlink:
             for _ in range(_ATTEMPTS):
                 before = _generation(netlink)
                 dump = _dump(netlink, before)
                 if dump is not None and _generation(netlink) == before:
                     return Known(dump, _SOURCE)
         return ChangedError().unknown(_SOURCE)
-    except NetlinkError as error:
-        if error.code in _NO_SUCH_PART:
-            return Known(NftablesDump(generation=0), f"{_SOURCE}: the kernel has none")
+    except NetlinkError as error:  # whatever it is: nf_tables was there, so nothing is not known
         return error.unknown(_SOURCE)
     except MALFORMED as error:
         return Unknown(f"the kernel's answer was not understood: {error!r}", _SOURCE)
@@ -68,7 +79,7 @@ def same_generation(dump: NftablesDump) -> bool:
     try:
         with Netlink(NETFILTER) as netlink:
             return _generation(netlink) == dump.generation
-    except NetlinkError:
+    except (NetlinkError, *MALFORMED):
         return False
 
 

@@ -171,21 +171,25 @@ def _sorted(listeners: list[Listener]) -> tuple[Listener, ...]:
 def _scan(holders: dict[str, set[int]]) -> Unknown | None:
     """Add the ids of processes to what they hold; why the scan may have missed some."""
     hidden = 0
+    first = False
     with os.scandir("/proc") as processes:
         for process in processes:
             if not process.name.isdecimal():
                 continue
+            first = first or process.name == "1"
             try:
                 _scan_process(int(process.name), holders)
             except PermissionError:
                 hidden += 1
             except OSError:
                 continue  # it has ended
-    if hidden and os.geteuid():
+    if os.geteuid():  # mounted with hidepid= (proc(5)), other users' processes do not even appear
         reason = "only root sees the sockets of other users' processes"
         return Unknown(reason, "/proc/PID/fd", "sudo ollama-audit")
     if hidden:
         return Unknown(f"{hidden} processes do not show even root what they hold", "/proc/PID/fd")
+    if not first:
+        return Unknown("/proc does not show every process", "/proc/PID/fd")
     with contextlib.suppress(OSError):
         if Path("/proc/self/ns/pid").stat().st_ino == _INITIAL_PID_NAMESPACE:
             return None

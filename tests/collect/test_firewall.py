@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -11,7 +12,14 @@ import pytest
 
 from ollama_audit.collect import kernel_modules, run, unmodelled
 from ollama_audit.collect.firewall import read_firewall
-from ollama_audit.collect.netlink import Netlink, attribute, attributes, messages, text
+from ollama_audit.collect.netlink import (
+    Netlink,
+    NetlinkError,
+    attribute,
+    attributes,
+    messages,
+    text,
+)
 from ollama_audit.collect.network import read_links
 from ollama_audit.collect.nftables import read_nftables
 from ollama_audit.collect.run import children_started
@@ -279,3 +287,16 @@ def test_sources_name_what_was_run(namespace: Netns) -> None:
     listing = capture(namespace).nft_listing
     assert isinstance(listing, Known)
     assert re.fullmatch(r"nft -a list ruleset", listing.source)
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.EOPNOTSUPP])
+def test_a_refused_dump_is_not_taken_for_an_empty_ruleset(
+    monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def refuse(*_: object, **__: object) -> bytes:
+        raise NetlinkError("refused", code)
+
+    monkeypatch.setattr(Netlink, "dump", refuse)
+    assert reason_of(read_nftables()) == "refused"
+    monkeypatch.setattr(Netlink, "ask", refuse)
+    assert value_of(read_nftables()) == EMPTY

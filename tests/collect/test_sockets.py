@@ -145,6 +145,20 @@ def test_a_socket_that_nobody_in_sight_holds_is_never_said_to_be_ours() -> None:
 
 
 @needs_root
+def test_without_root_an_unowned_socket_is_unknown_even_when_nothing_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sockets, "_scan_process", lambda *_: None)  # as hidepid=2 makes it look
+    os.seteuid(65534)
+    try:
+        found = find_owners([1])[1]
+    finally:
+        os.seteuid(0)
+    assert isinstance(found, Unknown)
+    assert found.cure == "sudo ollama-audit"
+
+
+@needs_root
 def test_a_namespace_is_read_whole_through_a_process_in_it() -> None:
     with Netns() as namespace:
         pid = namespace.start(sys.executable, "-c", _LISTENING)
