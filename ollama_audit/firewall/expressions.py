@@ -44,7 +44,7 @@ from ollama_audit.firewall.netlink import (
     text,
 )
 from ollama_audit.firewall.sets import NftSet
-from ollama_audit.firewall.xtables import SetNames, decode_match, decode_target
+from ollama_audit.firewall.xtables import decode_match, decode_target
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,6 @@ class Scope:
 
     record: RuleRecord
     sets: Mapping[SetKey, NftSet]
-    ipsets: SetNames
 
 
 class UnsupportedError(Exception):
@@ -316,14 +315,26 @@ def _exthdr(parts: Attributes, scope: Scope) -> Instruction | None:
     return _loads_something(1)(parts, scope)
 
 
-def _match(parts: Attributes, scope: Scope) -> Instruction | None:
-    revision = number(parts.get(2, b""))
-    return decode_match(text(parts[1]), revision, parts[3], scope.ipsets)
+def _table_version(scope: Scope) -> int:
+    """The IP version of an iptables table.
+
+    Raises:
+        UnsupportedError: The table is of another family.
+    """
+    version = {"ip": 4, "ip6": 6}.get(scope.record.family)
+    if version is None:
+        raise UnsupportedError("outside of iptables' own families")
+    return version
+
+
+def _match(parts: Attributes, scope: Scope) -> Instruction:
+    name, revision = text(parts[1]), number(parts.get(2, b""))
+    return decode_match(name, revision, parts[3], _table_version(scope))
 
 
 def _target(parts: Attributes, scope: Scope) -> Instruction | None:
-    family = scope.record.family
-    return decode_target(text(parts[1]), number(parts.get(2, b"")), parts[3], family)
+    name, revision = text(parts[1]), number(parts.get(2, b""))
+    return decode_target(name, revision, parts[3], _table_version(scope))
 
 
 DECODERS: Final[dict[str, Decoder]] = {

@@ -392,6 +392,37 @@ def redirect(machine: Machine, world: World, port: int | None) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class TranslateTo(Writer):
+    """DNAT to a constant; None keeps the old address or port."""
+
+    address: int | None
+    port: int | None
+    ranges: bool = False
+
+    def run(self, machine: Machine, world: World) -> bool:
+        state = world.state
+        address = state.address if self.address is None else self.address
+        port = state.port if self.port is None else self.port
+        if self.ranges:
+            address = port = None
+        translate(machine, world, address, port)
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class RedirectTo(Writer):
+    """Redirect to a constant port; None keeps the old one."""
+
+    port: int | None
+    ranges: bool = False
+
+    def run(self, machine: Machine, world: World) -> bool:
+        port = world.state.port if self.port is None else self.port
+        redirect(machine, world, None if self.ranges else port)
+        return False
+
+
+@dataclass(frozen=True, slots=True)
 class Masquerade(Writer):
     """SNAT: the source is changed from the end of postrouting on, and the packet accepted."""
 

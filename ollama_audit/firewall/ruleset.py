@@ -12,7 +12,6 @@ from ollama_audit.firewall.hooks import Hooks
 from ollama_audit.firewall.host import Host
 from ollama_audit.firewall.machine import Program
 from ollama_audit.firewall.sets import NftSet
-from ollama_audit.firewall.xtables import SetNames
 from ollama_audit.observed import Unknown, UnobservedError, need
 from ollama_audit.snapshot.firewall import NftablesDump
 from ollama_audit.snapshot.network import NetworkNamespace
@@ -29,7 +28,7 @@ NETDEV_HOOKS = {0: "ingress", 1: "egress"}
 """NF_INET_* and NF_NETDEV_* (linux/netfilter.h)."""
 
 
-def nftables_chains(dump: NftablesDump, ipsets: SetNames) -> Iterator[Chain]:
+def nftables_chains(dump: NftablesDump) -> Iterator[Chain]:
     """The chains of a dump; rules and sets are decoded when they are met.
 
     Raises:
@@ -47,7 +46,7 @@ def nftables_chains(dump: NftablesDump, ipsets: SetNames) -> Iterator[Chain]:
         records = by_chain.get((chain.family, chain.table, chain.name), [])
         hook = None if (chain.family, chain.table) in dormant else _hook(chain)
         key = ChainKey("nftables", chain.family, chain.table, chain.name)
-        yield Chain(key, chain.handle, hook, _Compiler(records, sets, ipsets))
+        yield Chain(key, chain.handle, hook, _Compiler(records, sets))
 
 
 class _Compiler:
@@ -57,11 +56,9 @@ class _Compiler:
         self,
         records: list[netlink.RuleRecord],
         sets: dict[netlink.SetKey, NftSet],
-        ipsets: SetNames,
     ) -> None:
         self.records = records
         self.sets = sets
-        self.ipsets = ipsets
 
     def __call__(self) -> list[Program]:
         return [
@@ -74,7 +71,7 @@ class _Compiler:
                     handle=record.handle,
                     position=position,
                 ),
-                decode(Scope(record, self.sets, self.ipsets)),
+                decode(Scope(record, self.sets)),
             )
             for position, record in enumerate(self.records, 1)
         ]
@@ -157,8 +154,11 @@ def compile_namespace(namespace: NetworkNamespace) -> Compiled:
     capture = namespace.firewall
     host = Host(namespace)
     dump = need(capture.nftables)
+    if need(capture.legacy_tables) or need(capture.legacy6_tables):
+        reason = "the tables of iptables-legacy are not evaluated yet"
+        raise UnobservedError(Unknown(reason, "/proc/net/ip_tables_names"))
     try:
-        chains = {chain.key: chain for chain in nftables_chains(dump, {})}
+        chains = {chain.key: chain for chain in nftables_chains(dump)}
     except (netlink.MalformedError, KeyError) as error:
         reason = f"the captured nf_tables ruleset is damaged: {error}"
         raise UnobservedError(Unknown(reason, "nf_tables dump")) from error

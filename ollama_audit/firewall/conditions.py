@@ -1,0 +1,298 @@
+"""The matches of iptables as tests of a packet, whichever way they were captured.
+
+Each function gives a test for one kernel match (net/netfilter/xt_*.c); iptables-extensions(8)
+has the names. What the client chooses, and what no capture shows, is EITHER.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from ollama_audit.addresses import AddressSet
+from ollama_audit.firewall.context import Context
+from ollama_audit.firewall.fields import CT_CONNTRACK_PRIORITY, FIXED_TCP_FLAGS, TCP_FLAGS
+from ollama_audit.firewall.host import Lookup
+from ollama_audit.firewall.ip_layer import address_types, reverse_path
+from ollama_audit.firewall.match import (
+    ALWAYS,
+    EITHER,
+    NEVER,
+    Match,
+    both,
+    definite,
+    either,
+    within,
+)
+from ollama_audit.firewall.state import Phase, State, Tracking
+
+Test = Callable[[Context, State], Match]
+Ranges = Sequence[tuple[int, int]]
+"""Ports or numbers, both ends included."""
+
+TYPE_NAMES: Final = ("unspec", "unicast", "local", "broadcast", "anycast", "multicast")
+"""RTN_* in order; what follows are kinds of unreachable routes."""
+
+
+def always(context: Context, state: State) -> Match:
+    """It holds."""
+    del context, state
+    return ALWAYS
+
+
+def never(context: Context, state: State) -> Match:
+    """It does not hold."""
+    del context, state
+    return NEVER
+
+
+def anything(context: Context, state: State) -> Match:
+    """It cannot be said."""
+    del context, state
+    return EITHER
+
+
+def negated(test: Test) -> Test:
+    """The opposite."""
+    return lambda context, state: ~test(context, state)
+
+
+def all_of(tests: Sequence[Test]) -> Test:
+    """Every one of them."""
+
+    def test(context: Context, state: State) -> Match:
+        result = ALWAYS
+        for one in tests:
+            result = both(result, one(context, state))
+            if result.may is False:
+                break
+        return result
+
+    return test
+
+
+def any_of(tests: Sequence[Test]) -> Test:
+    """At least one of them."""
+
+    def test(context: Context, state: State) -> Match:
+        result = NEVER
+        for one in tests:
+            result = either(result, one(context, state))
+        return result
+
+    return test
+
+
+def address(addresses: AddressSet, *, source: bool) -> Test:
+    """The packet's source (or destination) is one of these."""
+    symbolic = within(addresses)
+
+    def test(context: Context, state: State) -> Match:
+        if source != context.answering:
+            return symbolic if context.client_shown(state) else EITHER
+        return definite(None if state.address is None else state.address in addresses)
+
+    return test
+
+
+def port(ranges: Ranges, *, source: bool) -> Test:
+    """The TCP source (or destination) port is in one of these ranges."""
+
+    def test(context: Context, state: State) -> Match:
+        if source != context.answering or state.port is None:
+            whole = any(first <= 0 and last >= 0xFFFF for first, last in ranges)
+            return ALWAYS if whole else EITHER
+        return definite(in_ranges(state.port, ranges))
+
+    return test
+
+
+def in_ranges(value: int, ranges: Ranges) -> bool:
+    """Whether a number is in one of the ranges."""
+    return any(first <= value <= last for first, last in ranges)
+
+
+def interface(pattern: str, *, ingress: bool) -> Test:
+    """The name of an interface; a trailing `+` stands for anything."""
+
+    def test(context: Context, state: State) -> Match:
+        del state
+        link = context.ingress if ingress else context.egress
+        name = link.name if link is not None else ""
+        if pattern.endswith("+"):
+            return definite(name.startswith(pattern[:-1]))
+        return definite(name == pattern)
+
+    return test
+
+
+def tcp_flags(mask: int, wanted: int) -> Test:
+    """`--tcp-flags`: of the flags in `mask` exactly those in `wanted` are set."""
+
+    def test(context: Context, state: State) -> Match:
+        del state
+        if (wanted ^ TCP_FLAGS[context.phase]) & mask & FIXED_TCP_FLAGS:
+            return NEVER
+        return EITHER if mask & ~FIXED_TCP_FLAGS else ALWAYS
+
+    return test
+
+
+def tracking_state(names: frozenset[str]) -> Test:
+    """`--ctstate`."""
+    own = {
+        Tracking.NONE: "INVALID",
+        Tracking.NEW: "NEW",
+        Tracking.ESTABLISHED: "ESTABLISHED",
+        Tracking.UNTRACKED: "UNTRACKED",
+    }
+
+    def test(context: Context, state: State) -> Match:
+        if state.tracking is Tracking.UNKNOWN or context.position == CT_CONNTRACK_PRIORITY:
+            return EITHER
+        if own[state.tracking] in names:
+            return ALWAYS
+        if state.tracking in (Tracking.NEW, Tracking.ESTABLISHED):
+            if "DNAT" in names and state.translated:
+                return ALWAYS
+            if "SNAT" in names and (state.masqueraded or context.hook == "postrouting"):
+                return EITHER
+        return NEVER
+
+    return test
+
+
+def tracked(test: Test) -> Test:
+    """A test of the connection: never holds for packets without one, negated or not."""
+
+    def guarded(context: Context, state: State) -> Match:
+        if state.tracking is Tracking.UNKNOWN or context.position == CT_CONNTRACK_PRIORITY:
+            return EITHER
+        if state.tracking in (Tracking.NONE, Tracking.UNTRACKED):
+            return NEVER
+        return test(context, state)
+
+    return guarded
+
+
+def original_source(addresses: AddressSet) -> Test:
+    """`--ctorigsrc`."""
+    return lambda _context, _state: within(addresses)
+
+
+def original_destination(addresses: AddressSet) -> Test:
+    """`--ctorigdst`."""
+    return lambda _context, state: definite(state.original_address in addresses)
+
+
+def original_port(ranges: Ranges) -> Test:
+    """`--ctorigdstport`."""
+    return lambda _context, state: definite(in_ranges(state.original_port, ranges))
+
+
+def protocol(number: int) -> Test:
+    """`-p` and `--ctproto`: TCP is 6."""
+    return always if number in (0, 6) else never
+
+
+def direction(*, original: bool) -> Test:
+    """`--ctdir`."""
+    return lambda context, _state: definite(context.answering != original)
+
+
+def connection_status(mask: int) -> Test:
+    """`--ctstatus`, as IPS_* bits: EXPECTED 1, SEEN_REPLY 2, ASSURED 4, CONFIRMED 8."""
+
+    def test(context: Context, state: State) -> Match:
+        del state
+        if context.phase is Phase.OPEN and mask and not mask & ~0x7:
+            return NEVER
+        if mask & 0x2 and context.phase is not Phase.OPEN:
+            return ALWAYS
+        return NEVER if mask == 0x1 else EITHER
+
+    return test
+
+
+def mark(value: int, mask: int, *, connection: bool) -> Test:
+    """`(mark & MASK) == VALUE`, of the packet or its connection."""
+
+    def test(context: Context, state: State) -> Match:
+        del context
+        current = state.connection_mark if connection else state.mark
+        return definite(None if current is None else current & mask == value)
+
+    return test
+
+
+def address_type(names: frozenset[str], *, source: bool, limit: str = "") -> Test:
+    """`-m addrtype`; `limit` is `ingress` or `egress` for `--limit-iface-in` and `-out`."""
+
+    def test(context: Context, state: State) -> Match:
+        link = {"ingress": context.ingress, "egress": context.egress}.get(limit)
+        types = address_types(context.host, context.version, link.name if link else "")
+        sets = {
+            "local": types.local,
+            "multicast": types.multicast,
+            "broadcast": types.broadcast,
+            "unicast": types.unicast,
+        }
+        may = may_not = types.unsure
+        for name, addresses in sets.items():
+            if name in names:
+                may = may | addresses
+            else:
+                may_not = may_not | addresses
+        if source != context.answering:
+            return Match(may, may_not) if context.client_shown(state) else EITHER
+        if state.address is None:
+            return EITHER
+        return definite(
+            None if state.address in types.unsure else state.address in may - types.unsure
+        )
+
+    return test
+
+
+def reverse_path_filter(*, loose: bool, accept_local: bool, marks: bool) -> Test:
+    """`-m rpfilter`, not inverted."""
+
+    def test(context: Context, state: State) -> Match:
+        if context.answering or context.ingress is None or not context.client_shown(state):
+            return EITHER
+        if context.ingress.loopback:
+            return ALWAYS
+        lookup = Lookup(state.address, mark=state.mark if marks else 0)
+        found, unsure = reverse_path(
+            context.host,
+            context.version,
+            context.ingress.name,
+            lookup,
+            loose=loose,
+            broadcast=False,
+        )
+        own = context.host.local(context.version)
+        if accept_local:
+            found = found | own
+        else:
+            unsure = unsure | own
+        return Match(found | unsure, ~found | unsure)
+
+    return test
+
+
+def device_group(group: int, mask: int, *, ingress: bool) -> Test:
+    """`-m devgroup`."""
+
+    def test(context: Context, state: State) -> Match:
+        del state
+        link = context.ingress if ingress else context.egress
+        return definite(None if link is None else link.group & mask == group & mask)
+
+    return test
+
+
+def host_packet(context: Context, state: State) -> Match:
+    """`-m pkttype --pkt-type unicast`."""
+    del state
+    return EITHER if context.hook in ("output", "postrouting") else ALWAYS
