@@ -129,7 +129,10 @@ def _ask(
         listeners = known_or(namespace.listeners, ())
         if its_own := [each for each in listeners if _is_of(each, process, running)]:
             return ask(namespace.pid, its_own, store)
-        hidden = hidden or any(isinstance(each.owners, Unknown) for each in listeners)
+        uid = known_or(process.uid, -1)
+        hidden = hidden or any(
+            isinstance(each.owners, Unknown) and each.uid == uid for each in listeners
+        )
     if hidden or isinstance(process.network_namespace, Unknown):
         return unasked("which socket is its own cannot be told", CURE if os.geteuid() else "")
     return unasked("the server has no listening socket")

@@ -79,7 +79,10 @@ def read_units(servers: Sequence[Process]) -> Observed[tuple[SystemdUnit, ...]]:
     )
     if isinstance(shown, Unknown):
         return shown
-    units = [_unit(block) for block in syntax.show_blocks(shown.value)]
+    blocks = syntax.show_blocks(shown.value)
+    if not all("Id" in block and "LoadState" in block for block in blocks) or not blocks:
+        return Unknown("systemctl did not say what was asked", shown.source)
+    units = [_unit(block) for block in blocks]
     loaded = [unit for unit in units if unit.load_state != "not-found" or unit.files]
     return Known((*loaded, *_user_units(running)), shown.source)
 
@@ -95,12 +98,14 @@ def _services(folders: Iterable[str]) -> list[tuple[str, str]]:
     for folder in folders:
         for path in sorted(glob(f"{folder}/*.service"))[:_MOST_FILES]:  # noqa: PTH207 - many paths
             name = path.rpartition("/")[2]
-            # What a package ships starts its own program; only an administrator's unit may
-            # start Ollama under another name.
-            local = folder.startswith(("/etc", "/usr/local", "/home", "/root"))
-            if "ollama" in name or (local and _starts_ollama(path)):
+            if "ollama" in name or (_is_local(folder) and _starts_ollama(path)):
                 found.append((printable(name), path))
     return found
+
+
+def _is_local(folder: str) -> bool:
+    """Whether an administrator or a user writes here; what a package ships keeps its own name."""
+    return folder.startswith(("/etc", "/usr/local", "/home", "/root"))
 
 
 def _starts_ollama(path: str) -> bool:
@@ -123,7 +128,7 @@ def _unit(block: dict[str, list[str]], owner: str = "") -> SystemdUnit:
         load_state=one.get("LoadState", ""),
         active_state=one.get("ActiveState", ""),
         unit_file_state=one.get("UnitFileState", ""),
-        main_pid=int(one.get("MainPID", "0") or 0),
+        main_pid=int(pid) if (pid := one.get("MainPID", "")).isdecimal() else 0,
         user=one.get("User", ""),
         group=one.get("Group", ""),
         dynamic_user=one.get("DynamicUser") == "yes",
