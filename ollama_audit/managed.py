@@ -19,7 +19,7 @@ from ollama_audit.snapshot.service import SystemdUnit
 
 _UNIT_NAME = re.compile(r"[A-Za-z0-9:_.\\@-]{1,251}\.service")
 """systemd.unit(5): what a unit name may consist of; anything else is not trusted in a script."""
-_PLAIN_VALUE = re.compile(r"[A-Za-z0-9:/.,_\[\]-]*")
+_PLAIN_VALUE = re.compile(r"[A-Za-z0-9:/.,_*\[\]-]*")
 """No quotes, spaces, `$`, `%` or `\\`: systemd.unit(5) and systemd.exec(5) treat them alike."""
 
 
@@ -60,13 +60,17 @@ class ManagedServer(msgspec.Struct, frozen=True, kw_only=True):
         """
         return f"{self.folder}/zz-ollama-audit-{purpose}.{suffix}"
 
+    def takes(self, value: str) -> bool:
+        """Whether `setting` can write this value."""
+        return bool(_PLAIN_VALUE.fullmatch(value))
+
     def setting(self, purpose: str, name: str, value: str) -> DropInSetting:
         """What gives this variable to the unit.
 
         Raises:
             ValueError: The value holds what the two files would each read in their own way.
         """
-        if not _PLAIN_VALUE.fullmatch(value):
+        if not self.takes(value):
             raise ValueError(f"{name}: {value!r} cannot be written into a unit")
         return DropInSetting(
             unit=self.unit.name,

@@ -18,7 +18,8 @@ import msgspec
 
 from ollama_audit.advisories import ADVISORIES, DATA_OF, Advisory, advisories_for, before
 from ollama_audit.configured import on_disk, place, variable
-from ollama_audit.envconfig import boolean, log_level
+from ollama_audit.envconfig import BindScope, boolean, log_level
+from ollama_audit.envconfig import host as bind_of
 from ollama_audit.exposure.model import (
     Encryption,
     Endpoint,
@@ -31,7 +32,7 @@ from ollama_audit.exposure.model import (
     Zone,
     ZoneReach,
 )
-from ollama_audit.managed import ManagedServer, managed_servers
+from ollama_audit.managed import DropInSetting, ManagedServer, managed_servers
 from ollama_audit.observed import Known, Observed, Unknown, UnobservedError, known_or, need
 from ollama_audit.origins import origins
 from ollama_audit.outcome import (
@@ -68,7 +69,9 @@ __all__ = [
     "DATA_OF",
     "Access",
     "Advisory",
+    "BindScope",
     "Disruption",
+    "DropInSetting",
     "Encryption",
     "Endpoint",
     "EnvironmentFile",
@@ -113,6 +116,7 @@ __all__ = [
     "advisories_for",
     "as_unknown",
     "before",
+    "bind_of",
     "boolean",
     "calls_tools",
     "failed",

@@ -32,14 +32,18 @@ This is no access control: a program that is no browser sends whatever origin it
 from __future__ import annotations
 
 from ollama_audit.rule import (
+    Disruption,
+    DropInSetting,
     Evidence,
     Host,
     Outcome,
+    Remedy,
     Severity,
     Unknown,
     UnobservedError,
     failed,
     known_or,
+    managed_servers,
     need,
     not_applicable,
     origins,
@@ -51,7 +55,37 @@ from ollama_audit.rule import (
 )
 
 
-@rule(severity=Severity.MEDIUM)
+def _settings(host: Host) -> tuple[DropInSetting, ...]:
+    """The entries that no stranger satisfies, for every server that is open; or none at all."""
+    managed = {each.server.pid: each for each in managed_servers(host.snapshot)}
+    found = []
+    for server in known_or(host.snapshot.servers, ()):
+        if isinstance(server.environment, Unknown):
+            continue
+        listed = origins(variable(server, "OLLAMA_ORIGINS"))
+        if not listed.open_entries:
+            continue
+        kept = ",".join(entry for entry in listed.added if entry not in listed.open_entries)
+        each = managed.get(server.pid)
+        if each is None or not each.takes(kept):
+            return ()
+        found.append(each.setting("origins", "OLLAMA_ORIGINS", kept))
+    return tuple(found)
+
+
+@rule(
+    severity=Severity.MEDIUM,
+    remedies=(
+        Remedy(
+            name="systemd",
+            title="take the entries that any page satisfies out of OLLAMA_ORIGINS",
+            applies=lambda host: bool(_settings(host)),
+            disruption=Disruption.RESTART,
+            values=lambda host: {"settings": _settings(host)},
+            restarts=lambda host: tuple(each.unit for each in _settings(host)),
+        ),
+    ),
+)
 def allows_every_origin(host: Host) -> Outcome:
     """Judge OLLAMA_ORIGINS of every running server."""
     open_to_all: list[Evidence] = []

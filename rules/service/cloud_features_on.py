@@ -35,11 +35,14 @@ Whether the server is signed in is not asked, since the question goes to ollama.
 from __future__ import annotations
 
 from ollama_audit.rule import (
+    Disruption,
+    DropInSetting,
     Evidence,
     Host,
     Known,
     OllamaServer,
     Outcome,
+    Remedy,
     Severity,
     Unknown,
     UnobservedError,
@@ -48,6 +51,7 @@ from ollama_audit.rule import (
     boolean,
     failed,
     known_or,
+    managed_servers,
     need,
     not_applicable,
     open_without_login,
@@ -61,7 +65,33 @@ from ollama_audit.rule import (
 _OTHERS = (Zone.LAN, Zone.VPN, Zone.INTERNET)
 
 
-@rule(severity=Severity.LOW)
+def _settings(host: Host) -> tuple[DropInSetting, ...]:
+    """What turns the cloud off on every server where it is on; or none at all."""
+    managed = {each.server.pid: each for each in managed_servers(host.snapshot)}
+    on = [
+        server.pid
+        for server in known_or(host.snapshot.servers, ())
+        if not known_or(_disabled(server), default=True)
+    ]
+    if not set(on) <= managed.keys():
+        return ()
+    return tuple(managed[pid].setting("cloud", "OLLAMA_NO_CLOUD", "1") for pid in on)
+
+
+@rule(
+    severity=Severity.LOW,
+    remedies=(
+        Remedy(
+            name="systemd",
+            title="turn cloud models and web search off",
+            applies=lambda host: bool(_settings(host)),
+            disruption=Disruption.RESTART,
+            values=lambda host: {"settings": _settings(host)},
+            restarts=lambda host: tuple(each.unit for each in _settings(host)),
+            opt_in="somebody may use them",
+        ),
+    ),
+)
 def cloud_features_on(host: Host) -> Outcome:
     """Judge what each server says of its cloud features."""
     servers = known_or(host.snapshot.servers, ())

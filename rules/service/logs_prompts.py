@@ -31,10 +31,13 @@ Logs of proxies in front of Ollama, and of the programs that use it, are not loo
 from __future__ import annotations
 
 from ollama_audit.rule import (
+    Disruption,
+    DropInSetting,
     Evidence,
     Host,
     OllamaServer,
     Outcome,
+    Remedy,
     Severity,
     Unknown,
     UnobservedError,
@@ -42,6 +45,7 @@ from ollama_audit.rule import (
     failed,
     known_or,
     log_level,
+    managed_servers,
     need,
     not_applicable,
     passed,
@@ -54,7 +58,36 @@ from ollama_audit.rule import (
 _TRACE = -8
 
 
-@rule(severity=Severity.MEDIUM)
+def _settings(host: Host) -> tuple[DropInSetting, ...]:
+    """What turns logging off on every server that logs too much; or none at all."""
+    managed = {each.server.pid: each for each in managed_servers(host.snapshot)}
+    found = []
+    for server in known_or(host.snapshot.servers, ()):
+        if isinstance(server.environment, Unknown) or not _logging(server):
+            continue
+        if server.pid not in managed:
+            return ()
+        each = managed[server.pid]
+        if boolean(variable(server, "OLLAMA_DEBUG_LOG_REQUESTS")):
+            found.append(each.setting("log-requests", "OLLAMA_DEBUG_LOG_REQUESTS", "false"))
+        if log_level(variable(server, "OLLAMA_DEBUG")) < 0:
+            found.append(each.setting("debug", "OLLAMA_DEBUG", "false"))
+    return tuple(found)
+
+
+@rule(
+    severity=Severity.MEDIUM,
+    remedies=(
+        Remedy(
+            name="systemd",
+            title="turn debug logging off; what was logged stays",
+            applies=lambda host: bool(_settings(host)),
+            disruption=Disruption.RESTART,
+            values=lambda host: {"settings": _settings(host)},
+            restarts=lambda host: tuple(dict.fromkeys(each.unit for each in _settings(host))),
+        ),
+    ),
+)
 def logs_prompts(host: Host) -> Outcome:
     """Judge the environment of every running server."""
     found: list[tuple[Severity, Evidence]] = []

@@ -20,14 +20,16 @@ programs that raise privileges.
     NoNewPrivileges=yes
     PrivateTmp=yes
     ProtectSystem=full
+    ReadWritePaths=/usr/share/ollama
     ProtectHome=yes
     ProtectKernelTunables=yes
     ProtectKernelModules=yes
     ProtectControlGroups=yes
     RestrictSUIDSGID=yes
 
-and `sudo systemctl restart ollama`. Do not add PrivateDevices=yes or ProcSubset=pid: they hide the
-GPU.
+and `sudo systemctl restart ollama`. ReadWritePaths names the home of the service's user, because
+ProtectSystem=full makes /usr read-only; add the models directory where it is elsewhere. Do not add
+PrivateDevices=yes, ProtectClock=yes or ProcSubset=pid: they hide the GPU.
 
 ## Limits
 
@@ -45,11 +47,17 @@ none that a unit could give.
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
+
 from ollama_audit.rule import (
+    Disruption,
     Evidence,
     Host,
+    Known,
     ManagedServer,
     Outcome,
+    Remedy,
     Severity,
     Unknown,
     failed,
@@ -76,7 +84,87 @@ _ENOUGH = {
 _HOMES = ("/home/", "/root/", "/run/user/")
 
 
-@rule(severity=Severity.LOW)
+_MORE = {
+    "LockPersonality": "yes",
+    "ProtectHostname": "yes",
+    "ProtectKernelLogs": "yes",
+    "SystemCallArchitectures": "native",
+}
+"""Beyond what is asked for. All of it is in the NixOS unit, which sees every kind of GPU. Left out
+of that one is what needs the host's devices listed: ProtectClock= allows one device, and thereby
+no other (systemd.exec(5)), and DevicePolicy= none that is not named."""
+_ASKED = {
+    "NoNewPrivileges": "yes",
+    "PrivateTmp": "yes",
+    "ProtectSystem": "full",
+    "ProtectHome": "yes",
+    "ProtectKernelTunables": "yes",
+    "ProtectKernelModules": "yes",
+    "ProtectControlGroups": "yes",
+    "RestrictSUIDSGID": "yes",
+}
+_PLAIN_PATH = re.compile(r"/[A-Za-z0-9/._-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    """A unit, and the drop-in that puts it into a sandbox."""
+
+    unit: str
+    drop_in: str
+    text: str
+    writable: tuple[str, ...]
+    properties: tuple[tuple[str, str], ...]
+
+
+def _cells(host: Host) -> tuple[_Cell, ...]:
+    """A sandbox for every unit that has none, if nothing stands against it; else none."""
+    lacking = [each for each in managed_servers(host.snapshot) if _lacking(each)]
+    cells = [_cell(each) for each in lacking]
+    return tuple(cell for cell in cells if cell) if all(cells) else ()
+
+
+def _cell(each: ManagedServer) -> _Cell | None:
+    models, home = each.server.models_directory, each.server.home
+    program = known_or(each.server.process.executable, "/home/")
+    if not isinstance(models, Known) or not isinstance(home, Known):
+        return None
+    # As root it owns nothing it could be given; and a program or a home in a home stays reachable
+    # only without ProtectHome, which is asked for.
+    at_home = f"{models.value}/".startswith(_HOMES)
+    if known_or(each.server.process.uid, 0) == 0 or (
+        not at_home and f"{home.value}/".startswith(_HOMES)
+    ):
+        return None
+    if program.startswith(_HOMES) and not at_home:
+        return None
+    writable = tuple(dict.fromkeys([home.value, models.value]))
+    if not all(_PLAIN_PATH.fullmatch(path) for path in writable):
+        return None
+    wanted = {name: value for name, value in _ASKED.items() if name != "ProtectHome" or not at_home}
+    lines = wanted | _MORE | {"ReadWritePaths": " ".join(f"-{path}" for path in writable)}
+    return _Cell(
+        unit=each.unit.name,
+        drop_in=each.drop_in("sandbox"),
+        text="\n".join(["[Service]", *(f"{name}={value}" for name, value in lines.items())]),
+        writable=writable,
+        properties=tuple(wanted.items()),
+    )
+
+
+@rule(
+    severity=Severity.LOW,
+    remedies=(
+        Remedy(
+            name="systemd",
+            title="put the service into a sandbox that leaves it its GPU",
+            applies=lambda host: bool(_cells(host)),
+            disruption=Disruption.RESTART,
+            values=lambda host: {"cells": _cells(host)},
+            restarts=lambda host: tuple(cell.unit for cell in _cells(host)),
+        ),
+    ),
+)
 def not_sandboxed(host: Host) -> Outcome:
     """Judge the loaded properties of the unit of every managed server."""
     managed = managed_servers(host.snapshot)

@@ -35,13 +35,17 @@ not compared. Specifiers (`%h`) are not resolved.
 from __future__ import annotations
 
 from ollama_audit.rule import (
+    BindScope,
+    Disruption,
     Evidence,
     Host,
     ManagedServer,
     Outcome,
+    Remedy,
     Severity,
     Unknown,
     UnobservedError,
+    bind_of,
     failed,
     managed_servers,
     need,
@@ -51,10 +55,44 @@ from ollama_audit.rule import (
     place,
     rule,
     unread,
+    variable,
 )
 
 
-@rule(severity=Severity.MEDIUM)
+def _restartable(host: Host) -> tuple[str, ...]:
+    """Units that differ, if no restart opens a server more than it is now; else none."""
+    found = []
+    for each in managed_servers(host.snapshot):
+        try:
+            if not _stale(each) and not _differing(each):
+                continue
+            will_be = on_disk(each.unit).get("OLLAMA_HOST")
+            is_now = variable(each.server, "OLLAMA_HOST")
+        except UnobservedError:
+            return ()
+        value = will_be.value if will_be else None
+        # A value that is withheld, or has a specifier in it, is not judged.
+        if will_be and (value is None or "%" in value):
+            return ()
+        if value != is_now and bind_of(value).scope is not BindScope.LOOPBACK:
+            return ()
+        found.append(each.unit.name)
+    return tuple(found)
+
+
+@rule(
+    severity=Severity.MEDIUM,
+    remedies=(
+        Remedy(
+            name="restart",
+            title="read the unit again and restart",
+            applies=lambda host: bool(_restartable(host)),
+            disruption=Disruption.RESTART,
+            values=lambda host: {"units": _restartable(host)},
+            restarts=_restartable,
+        ),
+    ),
+)
 def running_configuration_differs(host: Host) -> Outcome:
     """Compare every managed server with the files of its unit."""
     managed = managed_servers(host.snapshot)

@@ -31,7 +31,9 @@ def knob(name: str) -> bool:
 
 def read_unit(name: str) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {"Environment": [], "EnvironmentFile": []}
-    for path in [UNITS / name, *sorted((UNITS / f"{name}.d").glob("*.conf"))]:
+    drop_ins = sorted((UNITS / f"{name}.d").glob("*.conf"))
+    found["paths"] = [str(path) for path in drop_ins]
+    for path in [UNITS / name, *drop_ins]:
         for line in path.read_text().splitlines():
             key, _, value = line.partition("=")
             if key in found:
@@ -69,7 +71,9 @@ def show(name: str, wanted: str) -> None:
     values = {
         "MainPID": str(pid),
         "ActiveState": "active" if pid else "inactive",
-        "NeedDaemonReload": "no" if read_unit(name) == loaded() else "yes",
+        # Of a folder of drop-ins that is new systemd does not know.
+        "NeedDaemonReload": "yes" if loaded()["paths"] and read_unit(name) != loaded() else "no",
+        "DropInPaths": " ".join(loaded()["paths"]),
         "Environment": shlex.join(loaded()["Environment"]),
         "EnvironmentFiles": "\n".join(
             f"{file.removeprefix('-')} (ignore_errors={'yes' if file[0] == '-' else 'no'})"

@@ -120,3 +120,69 @@ echo UNDO; harden --undo; look | diff before - && echo SAME; user; models | diff
     second = said.partition("SECOND\n")[2].partition("UNDO\n")[0]
     assert second.endswith("already in effect\nnothing to change\nEXIT 0\nUNCHANGED\n"), said
     assert said.endswith("EXIT 0\nSAME\nroot\nALL\n"), said
+
+
+VARIABLES = r"""
+mkdir -p /etc/systemd/system/ollama.service.d
+printf '[Service]\nEnvironmentFile=/etc/default/ollama\n' \
+  >/etc/systemd/system/ollama.service.d/override.conf
+printf 'OLLAMA_ORIGINS=http://192.0.2.1:8080,*\nOLLAMA_DEBUG=2\n' >/etc/default/ollama
+"""
+LOOSE = r"""
+chmod 666 /etc/systemd/system/ollama.service
+chmod 777 /usr/local/bin/ollama /usr/share/ollama/.ollama/models
+chmod 666 /usr/share/ollama/.ollama/models/manifests/*/*/*/*
+chown ollama /usr/local/bin/ollama
+chmod 644 /usr/share/ollama/.ollama/id_ed25519
+"""
+DRIFT = """
+mkdir -p /etc/systemd/system/ollama.service.d
+echo '[Service]' >/etc/systemd/system/ollama.service.d/override.conf
+"""
+LATER = """
+echo Environment=OLLAMA_NUM_PARALLEL=3 >>/etc/systemd/system/ollama.service.d/override.conf
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "rules"),
+    [
+        (VARIABLES + RESTART, "allows-every-origin logs-prompts not-sandboxed"),
+        (
+            RESTART + LOOSE,
+            "unit-writable-by-others binary-writable-by-others models-writable-by-others "
+            "private-key-readable-by-others",
+        ),
+        (DRIFT + RESTART + LATER, "running-configuration-differs"),
+    ],
+    ids=["service", "permissions", "drift"],
+)
+def test_what_fails_is_mended_passes_and_fails_again(how: str, rules: str) -> None:
+    """The product finds it, its script mends it, the product finds it gone, undo brings it back."""
+    only = " ".join(f"--only {rule}" for rule in rules.split())
+    said = play(
+        how
+        + f"""
+look() {{ everything | sed -E '/ollama.models/s/ [0-9]{{10}}[.][0-9]{{10}} / /'; }}
+failing() {{
+  ollama-audit -f json | python3 -c 'import json, sys
+print(*sorted(f["rule"] for f in json.load(sys.stdin)["findings"] if f["status"] == "fail"))'
+}}
+cd /root; look >before; echo BEFORE; failing
+echo FIRST; ollama-audit remediate {only} -o harden.sh 2>&1; harden; failing; version; look >mended
+echo SECOND; harden; look | cmp - mended && echo UNCHANGED
+echo UNDO; harden --undo; look | diff before - && echo SAME; failing; version
+"""
+    )
+
+    before = said.partition("BEFORE\n")[2].partition("\n")[0].split()
+    wanted = rules.split()
+    assert set(wanted) <= set(before), said
+    first = said.partition("FIRST\n")[2].partition("SECOND\n")[0].partition("EXIT 0\n")[2]
+    rest = " ".join(rule for rule in before if rule not in wanted)
+    assert first == f'{rest}\n{{"version":"0.9.3"}}\n', said
+    second = said.partition("SECOND\n")[2].partition("UNDO\n")[0]
+    assert second.endswith("nothing to change\nEXIT 0\nUNCHANGED\n"), said
+    # A configuration that came to life stays alive: only files can be put back.
+    again = " ".join(rule for rule in before if rule != "running-configuration-differs")
+    assert f'EXIT 0\nSAME\n{again}\n{{"version":"0.9.3"}}\n' in said.partition("UNDO\n")[2], said

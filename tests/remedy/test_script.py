@@ -30,7 +30,7 @@ VERBS = frozenset(
     write_file change_mode change_tree_mode change_owner change_tree_owner restart_unit
     make_user move_tree
     on_loopback has_property has_setting runs_as runs_as_configured
-    lacks_mode lacks_mode_below belongs_to printf
+    lacks_mode lacks_mode_below belongs_to may_write printf :
     """.split()  # noqa: SIM905 - a block of words
 )
 

@@ -46,6 +46,17 @@ has_kept_attributes() {
   return 1
 }
 
+# apply, in a pipe: adds to a drop-in what loads NVIDIA's modules and makes their devices, with all
+# rights, before the service starts. CUDA has a set-user-ID program for that, which a service
+# without new privileges cannot use.
+with_nvidia_modules() {
+  local program
+  cat
+  if program=$(command -v nvidia-modprobe); then
+    printf 'ExecStartPre=+-%s -c 0 -u\n' "$program"
+  fi
+}
+
 # apply: changes the mode of a path as chmod(1) does.
 change_mode() {
   if [[ $PREVIEW == yes ]]; then
@@ -175,9 +186,15 @@ has_property() {
 }
 
 # Whether systemd has the files of unit $1 as they are on disk. If not, what it prints of the
-# unit is not what a restart after the next reload would bring.
+# unit is not what a restart after the next reload would bring. NeedDaemonReload= alone does not
+# say so of a folder of drop-ins that is new: systemd 252 keeps a list of folders (observed).
 is_loaded() {
-  [[ $(systemctl show --property=NeedDaemonReload --value -- "$1") != yes ]]
+  local known file
+  [[ $(systemctl show --property=NeedDaemonReload --value -- "$1") != yes ]] || return 1
+  known=" $(systemctl show --property=DropInPaths --value -- "$1") "
+  for file in {/etc,/run,/usr/local/lib,/usr/lib}/systemd/system/"$1".d/*.conf; do
+    [[ ! -e $file || $known == *"/${file##*/} "* ]] || return 1
+  done
 }
 
 # verify: unit $1 has variable $2 as $3, for now and for its next start.
@@ -193,7 +210,20 @@ has_setting() {
 runs_as_configured() {
   local all
   is_loaded "$1" || return 1
-  ! unit_is_active "$1" || { all=$(configured "$1") && [[ $all == "$(running "$1")" ]]; }
+  unit_is_active "$1" || return 0
+  all=$(configured "$1") || return 1
+  [[ $all == "$(running "$1")" ]] || return 1
+  all=$(systemctl show --property=MainPID --value -- "$1")
+  [[ $(readlink "/proc/$all/exe") != *' (deleted)' ]]
+}
+
+# verify: path $2, if there is one, is not read-only for the processes of unit $1.
+may_write() {
+  local pid
+  [[ -e $2 ]] || return 0
+  for pid in $(processes_of "$1"); do
+    nsenter --target="$pid" --mount -- test -w "$2" || return 1
+  done
 }
 
 # verify: the processes of unit $1 are of user $2, and so will the next be.
