@@ -10,10 +10,12 @@ from ollama_audit.firewall.chains import Chain, ChainKey, Hook
 from ollama_audit.firewall.expressions import Scope, decode, expression_list
 from ollama_audit.firewall.hooks import Hooks
 from ollama_audit.firewall.host import Host
+from ollama_audit.firewall.ipset import changed_ipsets, parse_ipsets
+from ollama_audit.firewall.iptables import legacy_chains
 from ollama_audit.firewall.machine import Program
 from ollama_audit.firewall.sets import NftSet
-from ollama_audit.observed import Unknown, UnobservedError, need
-from ollama_audit.snapshot.firewall import NftablesDump
+from ollama_audit.observed import Unknown, UnobservedError, known_or, need
+from ollama_audit.snapshot.firewall import FirewallCapture, NftablesDump
 from ollama_audit.snapshot.network import NetworkNamespace
 
 INET_HOOKS = {
@@ -154,12 +156,36 @@ def compile_namespace(namespace: NetworkNamespace) -> Compiled:
     capture = namespace.firewall
     host = Host(namespace)
     dump = need(capture.nftables)
-    if need(capture.legacy_tables) or need(capture.legacy6_tables):
-        reason = "the tables of iptables-legacy are not evaluated yet"
-        raise UnobservedError(Unknown(reason, "/proc/net/ip_tables_names"))
     try:
         chains = {chain.key: chain for chain in nftables_chains(dump)}
     except (netlink.MalformedError, KeyError) as error:
         reason = f"the captured nf_tables ruleset is damaged: {error}"
         raise UnobservedError(Unknown(reason, "nf_tables dump")) from error
+    chains |= {chain.key: chain for chain in _legacy(capture)}
     return Compiled(host, Hooks(chains), need(capture.unmodelled))
+
+
+def _legacy(capture: FirewallCapture) -> Iterator[Chain]:
+    """The chains of iptables-legacy, where the kernel has any.
+
+    Raises:
+        UnobservedError: It has tables, and they were not read whole.
+    """
+    captured = (
+        (4, capture.legacy_tables, capture.iptables_legacy_save),
+        (6, capture.legacy6_tables, capture.ip6tables_legacy_save),
+    )
+    for version, tables, saved in captured:
+        names = need(tables)
+        if not names:
+            continue
+        text = need(saved)
+        missing = [name for name in names if f"*{name}" not in text.splitlines()]
+        if missing:
+            reason = f"iptables-legacy-save does not show the table {missing[0]}"
+            raise UnobservedError(Unknown(reason, "iptables-legacy-save"))
+        ipsets = parse_ipsets(known_or(capture.ipsets, ""))
+        for name in changed_ipsets(text):
+            if name in ipsets:
+                ipsets[name].changes = True
+        yield from legacy_chains(text, version, ipsets)

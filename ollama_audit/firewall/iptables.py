@@ -1,0 +1,281 @@
+"""`iptables-legacy-save`: its tables as chains of programs (iptables(8), iptables-extensions(8)).
+
+The text is what the kernel holds, option by option. An option or match that is not known here
+makes a match that cannot be decided; a target that is not known, one behind which nothing can
+be said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from ollama_audit.firewall import conditions as on
+from ollama_audit.firewall.answer import Rule
+from ollama_audit.firewall.chains import Chain, ChainKey, Hook
+from ollama_audit.firewall.conditions import Test
+from ollama_audit.firewall.instructions import GiveUp, Maybe, Require, Verdict
+from ollama_audit.firewall.ipset import IpSets, words
+from ollama_audit.firewall.iptables_options import (
+    BARE_MATCHES,
+    NEVER_MATCHES,
+    OPTIONS,
+    PROTOCOLS,
+    addresses,
+    argument_count,
+)
+from ollama_audit.firewall.iptables_targets import target
+from ollama_audit.firewall.machine import ACCEPT, DROP, GOTO, JUMP, RETURN, Instruction, Program
+
+BACKEND = "iptables-legacy"
+PRIORITIES: Final = {"raw": -300, "mangle": -150, "nat": 0, "filter": 0, "security": 50}
+HOOKS: Final = {
+    "PREROUTING": "prerouting",
+    "INPUT": "input",
+    "FORWARD": "forward",
+    "OUTPUT": "output",
+    "POSTROUTING": "postrouting",
+}
+
+
+@dataclass
+class Saved:
+    """A chain as it was saved."""
+
+    table: str
+    name: str
+    policy: str
+    """`-` for a user's chain."""
+    lines: list[str] = field(default_factory=list)
+
+
+def parse_save(text: str) -> dict[tuple[str, str], Saved]:
+    """The chains of a save by table and name, with their `-A` lines."""
+    found: dict[tuple[str, str], Saved] = {}
+    table = ""
+    for raw in text.splitlines():
+        line = raw.strip()
+        if line.startswith("["):
+            line = line.partition("]")[2].strip()  # counters
+        parts = line.split(maxsplit=2)
+        if line.startswith("*"):
+            table = line[1:]
+        elif line.startswith(":") and len(parts) >= 2:
+            found[table, parts[0][1:]] = Saved(table, parts[0][1:], parts[1])
+        elif line.startswith("-A ") and (table, parts[1]) in found:
+            found[table, parts[1]].lines.append(line)
+    return found
+
+
+def legacy_chains(text: str, version: int, sets: IpSets) -> Iterator[Chain]:
+    """The chains of `iptables-legacy-save` or `ip6tables-legacy-save`."""
+    family = "ip" if version == 4 else "ip6"
+    saved = parse_save(text)
+    for chain in saved.values():
+        key = ChainKey(BACKEND, family, chain.table, chain.name)
+        users = {name for table, name in saved if table == chain.table}
+        yield Chain(key, 0, _hook(chain), _Compiler(chain, key, version, users - set(HOOKS), sets))
+
+
+def _hook(chain: Saved) -> Hook | None:
+    name = HOOKS.get(chain.name)
+    if name is None or chain.policy == "-":
+        return None
+    nat = chain.table == "nat"
+    priority = PRIORITIES.get(chain.table, 0)
+    if nat:
+        priority = -100 if name in ("prerouting", "output") else 100
+    return Hook(name, priority, nat, chain.policy == "ACCEPT")
+
+
+@dataclass
+class _Compiler:
+    """Compiles the lines of a chain when asked."""
+
+    saved: Saved
+    key: ChainKey
+    version: int
+    users: set[str]
+    sets: IpSets
+
+    def __call__(self) -> list[Program]:
+        return [
+            Program(self._rule(position), self._compile(line))
+            for position, line in enumerate(self.saved.lines, 1)
+        ]
+
+    def _rule(self, position: int) -> Rule:
+        backend, family, table, chain = self.key
+        return Rule(backend=backend, family=family, table=table, chain=chain, position=position)
+
+    def _compile(self, line: str) -> list[Instruction]:
+        parts = words(line)
+        if not parts:
+            return [GiveUp("the line cannot be read")]
+        parsed = _Line(parts[2:], self.version, self.sets)
+        program: list[Instruction] = []
+        if parsed.undecided:
+            program.append(Maybe())
+        if parsed.tests:
+            program.append(Require(on.all_of(parsed.tests)))
+        final = self._target(parsed)
+        return [*program, final] if final is not None else program
+
+    def _target(self, parsed: _Line) -> Instruction | None:
+        name = parsed.target
+        if parsed.goto:
+            return Verdict(GOTO, name)
+        if name in self.users:
+            return Verdict(JUMP, name)
+        simple = {"": None, "ACCEPT": ACCEPT, "DROP": DROP, "REJECT": DROP, "RETURN": RETURN}
+        if name in simple:
+            code = simple[name]
+            return None if code is None else Verdict(code)
+        return target(name, parsed.target_words, self.version)
+
+
+class _Line:
+    """One rule, word by word."""
+
+    def __init__(self, parts: list[str], version: int, sets: IpSets) -> None:
+        self.version = version
+        self.sets = sets
+        self.tests: list[Test] = []
+        self.undecided = False
+        self.target = ""
+        self.goto = False
+        self.target_words: list[str] = []
+        self._parts = parts
+        self._matches: list[str] = []
+        self._reverse_path: set[str] | None = None
+        self._read()
+
+    def _read(self) -> None:
+        index = 0
+        negated = False
+        while index < len(self._parts):
+            word = self._parts[index]
+            if word == "!":
+                negated, index = True, index + 1
+                continue
+            if word in ("-j", "--jump", "-g", "--goto"):
+                self.goto = word in ("-g", "--goto")
+                self.target = (self._parts[index + 1 :] or [""])[0]
+                self.target_words = self._parts[index + 2 :]
+                break
+            index += 1 + self._option(word, self._parts[index + 1 :], negated=negated)
+            negated = False
+        if self._reverse_path is not None:
+            self._finish_reverse_path(self._reverse_path)
+
+    def _finish_reverse_path(self, options: set[str]) -> None:
+        test = on.reverse_path_filter(
+            loose="--loose" in options,
+            accept_local="--accept-local" in options,
+            marks="--validmark" in options,
+        )
+        self.add(test, negated="--invert" in options)
+
+    def _option(self, word: str, rest: list[str], *, negated: bool) -> int:
+        """Take one option; how many words followed it."""
+        try:
+            plain = PLAIN.get(word)
+            if plain is not None:
+                return plain(self, rest, negated)
+            return self._of_match(word, rest, negated=negated)
+        except (ValueError, IndexError, KeyError):
+            self.undecided = True
+            return 1 if rest and not rest[0].startswith("-") else 0
+
+    def _of_match(self, word: str, rest: list[str], *, negated: bool) -> int:
+        for match in reversed(self._matches):
+            count = argument_count(match, word)
+            if count is None:
+                continue
+            arguments = rest[:count]
+            if match == "rpfilter" and self._reverse_path is not None:
+                self._reverse_path.add(word)
+            else:
+                make = OPTIONS.get((match, word))
+                if make is None:
+                    self.undecided = True
+                else:
+                    test = make(arguments, self.version, self.sets)
+                    guarded = match in ("conntrack", "connmark") and word not in STATES
+                    test = on.negated(test) if negated else test
+                    self.tests.append(on.tracked(test) if guarded else test)
+            return count
+        raise ValueError(word)
+
+    def begin_match(self, name: str) -> None:
+        """`-m NAME`."""
+        self._matches.append(name)
+        if name in NEVER_MATCHES:
+            self.tests.append(on.never)
+        elif name == "rpfilter":
+            self._reverse_path = set()
+        elif name not in BARE_MATCHES:
+            self.undecided = True
+
+    def add(self, test: Test, *, negated: bool) -> None:
+        """A test that an option asks for."""
+        self.tests.append(on.negated(test) if negated else test)
+
+    def begin_protocol(self, name: str) -> None:
+        """`-p NAME`, whose options may follow without `-m`."""
+        self._matches.append(name)
+
+
+STATES: Final = frozenset({"--ctstate", "--state"})
+
+
+def _source(line: _Line, rest: list[str], negated: bool) -> int:  # noqa: FBT001
+    line.add(on.address(addresses(rest[0], line.version), source=True), negated=negated)
+    return 1
+
+
+def _destination(line: _Line, rest: list[str], negated: bool) -> int:  # noqa: FBT001
+    line.add(on.address(addresses(rest[0], line.version), source=False), negated=negated)
+    return 1
+
+
+def _ingress(line: _Line, rest: list[str], negated: bool) -> int:  # noqa: FBT001
+    line.add(on.interface(rest[0], ingress=True), negated=negated)
+    return 1
+
+
+def _egress(line: _Line, rest: list[str], negated: bool) -> int:  # noqa: FBT001
+    line.add(on.interface(rest[0], ingress=False), negated=negated)
+    return 1
+
+
+def _protocol(line: _Line, rest: list[str], negated: bool) -> int:  # noqa: FBT001
+    name = rest[0].lower()
+    number = int(name) if name.isdigit() else PROTOCOLS[name]
+    line.add(on.protocol(number), negated=negated)
+    line.begin_protocol(name)
+    return 1
+
+
+def _fragment(line: _Line, rest: list[str], negated: bool) -> int:  # noqa: FBT001
+    del rest
+    line.add(on.never, negated=negated)
+    return 0
+
+
+def _match(line: _Line, rest: list[str], negated: bool) -> int:  # noqa: FBT001
+    del negated
+    line.begin_match(rest[0])
+    return 1
+
+
+PLAIN: Final[dict[str, Callable[[_Line, list[str], bool], int]]] = {
+    "-s": _source,
+    "-d": _destination,
+    "-i": _ingress,
+    "-o": _egress,
+    "-p": _protocol,
+    "-f": _fragment,
+    "-m": _match,
+}
