@@ -18,8 +18,8 @@ from collections.abc import Sequence
 import msgspec
 
 from ollama_audit.collect.buildinfo import go_main_package
-from ollama_audit.collect.proc import CURE, describe, executable_of, raw_arguments
-from ollama_audit.collect.read import read_text
+from ollama_audit.collect.proc import CURE, describe, executable_of
+from ollama_audit.collect.read import peek, read_text
 from ollama_audit.observed import Known, Observed, Unknown
 from ollama_audit.snapshot.process import Process
 
@@ -33,6 +33,7 @@ _SERVE = frozenset({"serve", "start"})
 # Programs that run another one given on their command line, as binfmt_misc or a wrapper does.
 _LOADER = re.compile(r"ld-(?:linux|musl)[\w.-]*\.so(?:\.\d+)*|qemu-[\w-]+|box(?:64|86)|FEX\w*")
 _LOADER_VALUES = frozenset({"--library-path", "--preload", "--argv0", "--audit", "--inhibit-rpath"})
+_BEGINNING = 4096
 _MODULE = "github.com/ollama/ollama"
 _KERNEL_THREAD = 0x0020_0000  # PF_KTHREAD, linux/sched.h; field 9 of /proc/PID/stat
 
@@ -77,13 +78,15 @@ def _judge(pid: int) -> str:
     path = "" if isinstance(executable, Unknown) else executable.value
     if not hidden and not path:
         return _OTHER  # a kernel thread, or ended
-    found = raw_arguments(pid)
-    if isinstance(found, Unknown):
+    # Which program and which command stands at the beginning.
+    start = peek(f"/proc/{pid}/cmdline", _BEGINNING)
+    if isinstance(start, Unknown):
         suspicious = hidden or _named_ollama(_base(path))
         return _HIDDEN if suspicious and os.path.exists(f"/proc/{pid}") else _OTHER  # noqa: PTH110
-    if hidden and not found.value:
-        return _OTHER if _is_kernels_or_dead(pid) else _HIDDEN
-    return classify(pid, None if hidden else path, found.value)
+    if not start.value:
+        return _OTHER if not hidden or _is_kernels_or_dead(pid) else _HIDDEN
+    argv = start.value.decode(errors="replace").removesuffix("\0").split("\0")
+    return classify(pid, None if hidden else path, argv)
 
 
 def classify(pid: int, executable: str | None, argv: Sequence[str]) -> str:
