@@ -12,9 +12,26 @@ from ollama_audit.firewall.conditions import Test
 from ollama_audit.firewall.ipset import IpSets, match_set
 
 PROTOCOLS: Final = {
-    "all": 0, "icmp": 1, "igmp": 2, "ipencap": 4, "tcp": 6, "udp": 17, "ipv6": 41, "gre": 47,
-    "esp": 50, "ah": 51, "icmpv6": 58, "ipv6-icmp": 58, "ospf": 89, "pim": 103, "vrrp": 112,
-    "sctp": 132, "udplite": 136, "dccp": 33, "mobility-header": 135, "ipcomp": 108,
+    "all": 0,
+    "icmp": 1,
+    "igmp": 2,
+    "ipencap": 4,
+    "tcp": 6,
+    "udp": 17,
+    "ipv6": 41,
+    "gre": 47,
+    "esp": 50,
+    "ah": 51,
+    "icmpv6": 58,
+    "ipv6-icmp": 58,
+    "ospf": 89,
+    "pim": 103,
+    "vrrp": 112,
+    "sctp": 132,
+    "udplite": 136,
+    "dccp": 33,
+    "mobility-header": 135,
+    "ipcomp": 108,
 }
 """protocols(5)."""
 

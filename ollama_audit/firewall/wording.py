@@ -1,19 +1,153 @@
-"""A decision of the packet filter in words: the rule as its owner prints it, and whose it is."""
+"""A decision of the packet filter in words: the rule as its owner prints it, and whose it is.
+
+Rules are found by handle in what `nft -a list ruleset` printed, those of iptables by their place
+in `iptables-save`. Owners are told by the names that their programs give to tables and chains.
+"""
 
 from __future__ import annotations
 
-from ollama_audit.firewall.answer import Decision
+import re
+from functools import lru_cache
+from itertools import pairwise
+from typing import Final
+
+from ollama_audit.firewall.answer import Decision, Rule
+from ollama_audit.firewall.ipset import words
+from ollama_audit.firewall.iptables import BACKEND, parse_save
+from ollama_audit.observed import known_or
 from ollama_audit.snapshot.firewall import FirewallCapture
+
+OWNERS: Final = (
+    ("ufw", re.compile(r"ufw6?-")),
+    ("firewalld", re.compile(r"firewalld$")),
+    ("Docker", re.compile(r"DOCKER|docker")),
+    ("podman", re.compile(r"NETAVARK|netavark|CNI-|nv_")),
+    ("fail2ban", re.compile(r"f2b-")),
+    ("crowdsec", re.compile(r"crowdsec|CROWDSEC")),
+    ("tailscale", re.compile(r"ts-")),
+    ("libvirt", re.compile(r"LIBVIRT_|libvirt_")),
+    ("Kubernetes", re.compile(r"KUBE-|kube-proxy")),
+)
+"""How the names of tables or chains begin that each program makes."""
+
+USER_CHAIN = re.compile(r"ufw6?-user-(input|forward|output)$")
+HANDLE = re.compile(r"\s*# handle (\d+)$")
+TABLE = re.compile(r"table (\w+) (\S+) \{")
+CHAIN = re.compile(r"chain (\S+) \{")
 
 
 def describe(decision: Decision, capture: FirewallCapture) -> str:
     """One line for people: where the rule stands, and what it says."""
-    del capture
     rule = decision.rule
     if rule is None:
         return decision.detail or f"the kernel's routing: {decision.effect}"
-    where = f"{rule.backend} {rule.family} {rule.table} {rule.chain}"
-    place = f"handle {rule.handle}" if rule.handle else f"rule {rule.position}"
+    text = rule_text(rule, capture)
+    place = f"{_program(rule)} {rule.family} {rule.table} {rule.chain}"
     if not rule.handle and not rule.position:
-        place = "policy"
-    return f"{where} {place}: {decision.effect}"
+        return f"{_owned(rule, capture, 'default')}{place}: policy {decision.effect}"
+    number = f"handle {rule.handle}" if rule.handle else f"rule {rule.position}"
+    shown = text or str(decision.effect)
+    return f"{_owned(rule, capture, _ufw(rule, text))}{place} {number}: {shown}"
+
+
+def owner(rule: Rule, capture: FirewallCapture) -> str:
+    """The program that made a rule, as far as names tell; empty when they do not."""
+    for name, pattern in OWNERS:
+        if pattern.match(rule.chain) or pattern.match(rule.table):
+            return name
+    if rule.table == "filter" and rule.chain in ("INPUT", "FORWARD", "OUTPUT"):
+        chain = "ufw6" if rule.family == "ip6" else "ufw"
+        text = rule_text(rule, capture)
+        policy = not rule.handle and not rule.position
+        if f"{chain}-" in text or (policy and f"{chain}-user-input" in _everything(rule, capture)):
+            return "ufw"
+    return ""
+
+
+def rule_text(rule: Rule, capture: FirewallCapture) -> str:
+    """The rule as its own program prints it; empty when that was not captured."""
+    if not rule.position:
+        return ""
+    line = _saved_line(rule, _saved(rule, capture))
+    if line or rule.backend == BACKEND:
+        return line
+    listing = _listing(known_or(capture.nft_listing, ""))
+    return listing.get((rule.family, rule.table, rule.chain, rule.handle), "")
+
+
+def _owned(rule: Rule, capture: FirewallCapture, what: str) -> str:
+    name = owner(rule, capture)
+    if not name:
+        return ""
+    return f"{name} {what} - " if what else f"{name} - "
+
+
+def _program(rule: Rule) -> str:
+    return "iptables-legacy" if rule.backend == BACKEND else "nft"
+
+
+def _saved(rule: Rule, capture: FirewallCapture) -> str:
+    if rule.family not in ("ip", "ip6"):
+        return ""
+    four = rule.family == "ip"
+    if rule.backend == BACKEND:
+        fact = capture.iptables_legacy_save if four else capture.ip6tables_legacy_save
+    else:
+        fact = capture.iptables_save if four else capture.ip6tables_save
+    return known_or(fact, "")
+
+
+def _everything(rule: Rule, capture: FirewallCapture) -> str:
+    return _saved(rule, capture) or known_or(capture.nft_listing, "")
+
+
+def _saved_line(rule: Rule, saved: str) -> str:
+    """The line at the rule's place; of nf_tables only where no line was left out before it."""
+    chain = _chains(saved).get((rule.table, rule.chain))
+    if chain is None or not 1 <= rule.position <= len(chain):
+        return ""
+    return chain[rule.position - 1]
+
+
+@lru_cache(maxsize=8)
+def _chains(saved: str) -> dict[tuple[str, str], list[str]]:
+    if "incompatible" in saved:
+        return {}  # iptables-nft-save leaves native rules out, or prints them as others
+    return {key: chain.lines for key, chain in parse_save(saved).items()}
+
+
+@lru_cache(maxsize=8)
+def _listing(text: str) -> dict[tuple[str, str, str, int], str]:
+    """Rules of `nft -a list ruleset` by family, table, chain and handle."""
+    found: dict[tuple[str, str, str, int], str] = {}
+    family = table = chain = ""
+    for raw in text.splitlines():
+        line = raw.strip()
+        if opened := TABLE.match(line):
+            family, table, chain = opened[1], opened[2], ""
+        elif opened := CHAIN.match(line):
+            chain = opened[1]
+        elif chain and (handle := HANDLE.search(line)):
+            found[family, table, chain, int(handle[1])] = line[: handle.start()]
+    return found
+
+
+def _ufw(rule: Rule, text: str) -> str:
+    """A user's rule in the words of ufw(8), such as `rule: allow from 192.168.1.0/24`."""
+    if not USER_CHAIN.match(rule.chain) or not text.startswith("-A "):
+        return ""
+    parts = words(text)
+    options = dict(pairwise(parts))
+    target = options.get("-j", "")
+    verb = {"ACCEPT": "allow", "DROP": "deny", "REJECT": "reject"}.get(target, "")
+    if target.endswith("-user-limit-accept"):
+        verb = "limit"
+    if not verb:
+        return ""
+    port = options.get("--dport") or options.get("--dports") or ""
+    said = [f"rule: {verb}"]
+    said += [f"in on {options['-i']}"] if "-i" in options else []
+    said.append(f"from {options.get('-s', 'any')}")
+    said.append(f"to {options.get('-d', 'any')}")
+    said += [f"port {port}"] if port else []
+    return " ".join(said)
