@@ -36,8 +36,10 @@ def run(arguments: Sequence[str]) -> int:
         return _complain(str(problem))
     except typer.TyperException as problem:
         return _complain(problem.format_message(), "`ollama-audit --help` shows what there is")
-    except SystemExit as left:  # how typer ends when standard output is a closed pipe
-        raise BrokenPipeError from left
+    except SystemExit as left:
+        if left.code == 1:  # how typer ends when standard output is a closed pipe
+            raise BrokenPipeError from left
+        raise  # how it ends after --show-completion
     except typer.Abort as abort:
         raise KeyboardInterrupt from abort
     if code == ExitCode.INTERRUPTED:  # how typer ends at SIGINT

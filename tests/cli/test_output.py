@@ -151,3 +151,10 @@ def test_completion_offers_commands_rules_and_the_options_of_audit() -> None:
     assert "runs-as-root" in offered("ollama-audit explain runs", 2).split()
     assert "--snapshot" in offered("ollama-audit --snap", 1).split()
     assert "--fail-on" in offered("ollama-audit --all --fail", 2).split()
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_script_is_printed(shell: str) -> None:
+    done = run("--show-completion", shell, _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "_OLLAMA_AUDIT_COMPLETE" in done.stdout
