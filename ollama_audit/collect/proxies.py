@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from ollama_audit.collect import caddy_admin
-from ollama_audit.collect.proc import raw_arguments, raw_environment
+from ollama_audit.collect.proc import describe, namespace_of, raw_arguments, raw_environment
 from ollama_audit.collect.rooted import Rooted
 from ollama_audit.observed import Known, Observed, Unknown, known_or
 from ollama_audit.snapshot import masking
@@ -52,22 +52,35 @@ def read_proxies(processes: Iterable[Process]) -> tuple[ProxyConfiguration, ...]
     """The configuration of every proxy among the holders of listening sockets."""
     known = {process.pid: process for process in processes if process.name in PROGRAMS}
     families: dict[int, list[Process]] = {}
-    for process in known.values():
+    for process in list(known.values()):
         master = process
-        while master.parent in known and known[master.parent].name == master.name:
-            master = known[master.parent]
+        while parent := _parent(master, known):
+            master = parent
         families.setdefault(master.pid, []).append(process)
     return tuple(_read(known[pid], families[pid]) for pid in sorted(families))
 
 
+def _parent(process: Process, known: dict[int, Process]) -> Process | None:
+    """The process that started this one, if it is of the same program.
+
+    HAProxy's master holds no listening socket: its workers do.
+    """
+    parent = known.get(process.parent) or describe(process.parent)
+    if parent is None or parent.name != process.name:
+        return None
+    return known.setdefault(parent.pid, parent)
+
+
 def _read(master: Process, family: list[Process]) -> ProxyConfiguration:
     program = PROGRAMS[master.name]
-    rooted = Rooted(master)
+    # One that has changed its root, as HAProxy does, read its files before.
+    changed_root = known_or(master.mount_namespace, 0) == known_or(namespace_of("self", "mnt"), 1)
+    rooted = Rooted(master, ours=changed_root)
     start = _STARTS[program](master, rooted)
     return ProxyConfiguration(
         program=program,
         pid=master.pid,
-        pids=tuple(sorted(process.pid for process in family)),
+        pids=tuple(sorted({master.pid, *(process.pid for process in family)})),
         loaded_at=_loaded_at(family),
         main=start.main,
         base=start.base,

@@ -24,9 +24,11 @@ _MOST_MATCHES = 4096
 class Rooted:
     """The file system of one process; paths are absolute and in its own terms."""
 
-    def __init__(self, process: Process) -> None:
+    def __init__(self, process: Process, *, ours: bool = False) -> None:
+        """With `ours`, its files are the host's whatever its root is now."""
         own = process.own_mounts
-        self._root = f"/proc/{process.pid}/root" if not isinstance(own, Known) or own.value else ""
+        apart = not isinstance(own, Known) or own.value
+        self._root = f"/proc/{process.pid}/root" if apart and not ours else ""
 
     def real(self, path: str) -> str:
         """Where we find a path of the process, its links followed."""

@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from ollama_audit.exposure.forwarders import relays
+from ollama_audit.exposure.forwarders.caddy import caddy
 from ollama_audit.exposure.forwarders.docker import docker_proxy
+from ollama_audit.exposure.forwarders.haproxy import haproxy
 from ollama_audit.exposure.forwarders.nginx import nginx
 from ollama_audit.exposure.forwarders.step import Forwarder, Onward, unclear
 from ollama_audit.exposure.model import Hop, Login
@@ -25,9 +27,11 @@ __all__ = ["FORWARDERS", "Onward", "onward", "passes_on"]
 FORWARDERS: Mapping[str, Forwarder] = MappingProxyType(
     {
         "angie": nginx,
+        "caddy": caddy,
         "conmon": relays.holds_only,
         "docker-proxy": docker_proxy,
         "dockerd": relays.holds_only,
+        "haproxy": haproxy,
         "kubectl": relays.kubectl,
         "nginx": nginx,
         "openresty": nginx,

@@ -123,3 +123,46 @@ def login(because: str) -> Gate:
 def doubt(because: str) -> Gate:
     """The gate of which it is not known whom it lets through."""
     return Gate(doubtful=EVERYONE, because=(because,))
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """A condition: for whom it holds, and for whom it does not; a client may manage both."""
+
+    yes: Gate
+    no: Gate
+
+    def __invert__(self) -> Self:
+        return type(self)(self.no, self.yes)
+
+    def __and__(self, other: Self) -> Self:
+        return type(self)(self.yes & other.yes, self.no | (self.yes & other.no))
+
+    def __or__(self, other: Self) -> Self:
+        return ~(~self & ~other)
+
+
+ALWAYS = Fork(OPEN, SHUT)
+NEVER = Fork(SHUT, OPEN)
+CHOICE = Fork(OPEN, OPEN)
+"""What a client writes into its request, without having to know anything."""
+
+
+def truth(*, value: bool) -> Fork:
+    """A condition that is settled."""
+    return ALWAYS if value else NEVER
+
+
+def among(clients: Clients) -> Fork:
+    """Whether a client is one of these."""
+    return Fork(only(clients), only(~clients))
+
+
+def proven(because: str) -> Fork:
+    """What only a client with the right password, key or certificate can bring about."""
+    return Fork(login(because), OPEN)
+
+
+def doubted(because: str) -> Fork:
+    """A condition that cannot be judged."""
+    return Fork(doubt(because), doubt(because))
