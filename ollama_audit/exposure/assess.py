@@ -44,7 +44,7 @@ def assess(snapshot: HostSnapshot) -> Exposure:
         endpoint
         for namespace in terrain.namespaces.values()
         for listener in _listeners(namespace)
-        if (endpoint := _endpoint(terrain, namespace, listener)) is not None
+        for endpoint in _endpoints(terrain, namespace, listener)
     ]
     host = terrain.host.inode if terrain.host else 0
     found.sort(key=lambda endpoint: (endpoint.namespace != host, endpoint.port, endpoint.id))
@@ -63,35 +63,75 @@ def _listeners(namespace: NetworkNamespace) -> tuple[Listener, ...]:
     return tuple({(item.address, item.port, item.device): item for item in listed}.values())
 
 
-def _endpoint(terrain: Terrain, namespace: NetworkNamespace, listener: Listener) -> Endpoint | None:
-    """The endpoint of a listener, or None when it is no way to Ollama."""
+_WEAKEST_FIRST = (Login.NONE, Login.UNKNOWN, Login.REQUIRED)
+
+
+def _endpoints(
+    terrain: Terrain, namespace: NetworkNamespace, listener: Listener
+) -> Iterator[Endpoint]:
+    """The endpoint of a listener, if it is a way to Ollama.
+
+    Two or three of a reverse proxy that lets some in freely and asks others for a login.
+    """
     direct = _direct(terrain, listener)
     if not direct and not passes_on(terrain, listener):
-        return None
-    survey = Survey(terrain)
+        return
+    survey = _surveyed(terrain, namespace, listener)
+    arrivals = survey.arrivals or direct
+    if not arrivals:
+        return
+    logins = [login for login in _WEAKEST_FIRST if any(a.login is login for a in arrivals)]
+    if len(logins) == 1 or any(a.hops[:1] and a.hops[0].kind != _PROXY for a in arrivals):
+        yield _endpoint(namespace, listener, survey, arrivals, logins[0])
+        return
+    for login in logins:
+        part = _surveyed(terrain, namespace, listener, login)
+        if part.arrivals:
+            yield _endpoint(namespace, listener, part, part.arrivals, login)
+
+
+_PROXY = "reverse-proxy"
+_MARKS = {Login.REQUIRED: " with a login", Login.UNKNOWN: " perhaps with a login"}
+
+
+def _surveyed(
+    terrain: Terrain,
+    namespace: NetworkNamespace,
+    listener: Listener,
+    login: Login | None = None,
+) -> Survey:
+    survey = Survey(terrain, login)
     _ask_inside(survey, namespace, listener)
     if not namespace.host and terrain.host is not None:
         _ask_outside(survey, terrain.host, namespace, listener)
     unread = namespace.interfaces
     if isinstance(unread, Unknown) and not listener.on_loopback:
         survey.unread(families(listener), unread.reason, unread.cure)
-    arrivals = survey.arrivals or direct
-    if not arrivals:
-        return None
+    return survey
+
+
+def _endpoint(
+    namespace: NetworkNamespace,
+    listener: Listener,
+    survey: Survey,
+    arrivals: list[Arrival],
+    login: Login,
+) -> Endpoint:
     best = next((arrival for arrival in arrivals if arrival.server), arrivals[0])
-    logins = {arrival.login for arrival in arrivals}
+    weakest = next((arrival for arrival in arrivals if arrival.login is login), best)
     suffix = "" if namespace.host else f" in namespace {namespace.name or namespace.inode}"
+    mark = _MARKS.get(login, "") if survey.login else ""
     return Endpoint(
-        id=f"{listener}{suffix}",
+        id=f"{listener}{suffix}{mark}",
         address=listener.address,
         port=listener.port,
         families=families(listener),
         namespace=namespace.inode,
         server=best.server,
         hops=best.hops,
-        login=next(o for o in (Login.NONE, Login.UNKNOWN, Login.REQUIRED) if o in logins),
-        login_because=best.login_because,
-        open_paths=best.open_paths,
+        login=login,
+        login_because=weakest.login_because,
+        open_paths=weakest.open_paths,
         tls=best.tls,
         reach=survey.reach,
         certain=bool(best.server),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ollama_audit.addresses import AddressSet
 from ollama_audit.exposure.approach import Approach, Arrival, approach
-from ollama_audit.exposure.model import Extent, Zone, ZoneReach
+from ollama_audit.exposure.model import Extent, Login, Zone, ZoneReach
 from ollama_audit.exposure.terrain import Terrain
 from ollama_audit.exposure.zones import Sources, own_addresses, version
 from ollama_audit.firewall.answer import Effect, Query
@@ -36,8 +36,10 @@ class _Tally:
 class Survey:
     """One endpoint under examination; ask, then read `reach` and `arrivals`."""
 
-    def __init__(self, terrain: Terrain) -> None:
+    def __init__(self, terrain: Terrain, login: Login | None = None) -> None:
+        """With `login`, only of those who are asked for a login in this way."""
         self.terrain = terrain
+        self.login = login
         self.arrivals: list[Arrival] = []
         self._tallies: dict[tuple[Zone, Family], _Tally] = {}
         self._unread: list[ZoneReach] = []
@@ -48,6 +50,9 @@ class Survey:
         if not wanted:
             return
         found = approach(self.terrain, namespace, query)
+        if self.login is not None:
+            asked = tuple(each for each in found.arrivals if each.login is self.login)
+            found = replace(found, arrivals=asked)
         self.arrivals += [arrival for arrival in found.arrivals if arrival.possibly]
         for group in wanted:
             self._count(namespace, group, found)
