@@ -23,6 +23,62 @@ END
     """
 
 
+def caddy(site: str) -> str:
+    """Set-up: one site in the Caddyfile."""
+    return f"""
+        users=$(caddy hash-password --plaintext secret)
+        cat >/etc/caddy/Caddyfile <<END
+{site}
+END
+        systemctl start caddy
+        until_open 80
+    """
+
+
+def haproxy(front: str, *, users: bool = False) -> str:
+    """Set-up: one frontend on port 80 and Ollama as its backend."""
+    userlist = "userlist people\n  user ada insecure-password secret\n" if users else ""
+    return f"""
+        cat >>/etc/haproxy/haproxy.cfg <<'END'
+{userlist}
+frontend web
+  bind :80
+  bind :::80 v6only
+  {front}
+  default_backend ollama
+backend ollama
+  server one 127.0.0.1:11434
+END
+        systemctl start haproxy
+        until_open 80
+    """
+
+
+def apache(inside: str) -> str:
+    """Set-up: one virtual host with the proxy modules that Debian ships."""
+    return f"""
+        a2enmod -q proxy proxy_http rewrite auth_basic authn_file authz_user
+        printf 'ada:%s\n' "$(openssl passwd -apr1 secret)" >/etc/apache2/users
+        cat >/etc/apache2/sites-available/000-default.conf <<'END'
+<VirtualHost *:80>
+{inside}
+</VirtualHost>
+END
+        systemctl start apache2
+        until_open 80
+    """
+
+
+OPEN_TO_ALL = {"lan? -> lan?:80": OPEN, "internet? -> lan?:80": OPEN}
+LOCKED = {"lan? -> lan?:80": LOGIN}
+APACHE_LOGIN = """
+    AuthType Basic
+    AuthName Ollama
+    AuthUserFile /etc/apache2/users
+    Require valid-user
+"""
+PROXY_PASS = "ProxyPass / http://127.0.0.1:11434/"
+
 PASS = "proxy_pass http://127.0.0.1:11434;"
 BASIC = "auth_basic Ollama; auth_basic_user_file /etc/nginx/users;"
 
@@ -87,5 +143,111 @@ SCENARIOS = [
         ),
         ports=(80,),
         truth={"lan? -> lan?:80": LOGIN},
+    ),
+    Scenario(
+        name="caddy-open",
+        about="Caddy that passes everything on",
+        setup=caddy(":80 {\n reverse_proxy 127.0.0.1:11434\n}"),
+        ports=(80,),
+        truth=OPEN_TO_ALL,
+    ),
+    Scenario(
+        name="caddy-login",
+        about="Caddy with basic authentication for everything",
+        setup=caddy(":80 {\n basicauth {\n ada $users\n }\n reverse_proxy 127.0.0.1:11434\n}"),
+        ports=(80,),
+        truth=LOCKED,
+    ),
+    Scenario(
+        name="caddy-login-on-part",
+        about="Caddy with a login for /v1 only",
+        setup=caddy(
+            ":80 {\n basicauth /v1/* {\n ada $users\n }\n reverse_proxy 127.0.0.1:11434\n}"
+        ),
+        ports=(80,),
+        truth=OPEN_TO_ALL,
+        findings={"login-covers-part-of-api": "fail"},
+    ),
+    Scenario(
+        name="caddy-allow-list",
+        about="Caddy that serves the LAN's IPv4 and nobody else",
+        setup=caddy(
+            ":80 {\n @far not remote_ip 192.168.77.0/24\n respond @far 403\n"
+            " reverse_proxy 127.0.0.1:11434\n}"
+        ),
+        ports=(80,),
+        truth={"lan4 -> lan4:80": OPEN},
+    ),
+    Scenario(
+        name="haproxy-open",
+        about="HAProxy that passes everything on",
+        setup=haproxy("mode http"),
+        ports=(80,),
+        truth=OPEN_TO_ALL,
+    ),
+    Scenario(
+        name="haproxy-tcp",
+        about="HAProxy that passes on bytes",
+        setup=haproxy("mode tcp").replace("backend ollama", "backend ollama\n  mode tcp"),
+        ports=(80,),
+        truth=OPEN_TO_ALL,
+    ),
+    Scenario(
+        name="haproxy-login",
+        about="HAProxy with basic authentication for everything",
+        setup=haproxy("http-request auth unless { http_auth(people) }", users=True),
+        ports=(80,),
+        truth=LOCKED,
+    ),
+    Scenario(
+        name="haproxy-login-on-part",
+        about="HAProxy with a login for all but /api/tags",
+        setup=haproxy(
+            "acl listing path_beg /api/tags\n"
+            "  http-request auth unless listing || { http_auth(people) }",
+            users=True,
+        ),
+        ports=(80,),
+        truth=OPEN_TO_ALL,
+        findings={"login-covers-part-of-api": "fail"},
+    ),
+    Scenario(
+        name="haproxy-allow-list",
+        about="HAProxy that denies all but the LAN's IPv4",
+        setup=haproxy("http-request deny unless { src 192.168.77.0/24 }"),
+        ports=(80,),
+        truth={"lan4 -> lan4:80": OPEN},
+    ),
+    Scenario(
+        name="apache-open",
+        about="Apache that passes everything on",
+        setup=apache(PROXY_PASS),
+        ports=(80,),
+        truth=OPEN_TO_ALL,
+    ),
+    Scenario(
+        name="apache-login",
+        about="Apache with basic authentication for everything",
+        setup=apache(f"{PROXY_PASS}\n<Location />{APACHE_LOGIN}</Location>"),
+        ports=(80,),
+        truth=LOCKED,
+    ),
+    Scenario(
+        name="apache-login-on-part",
+        about="Apache with a login for all but /api/tags",
+        setup=apache(
+            f"{PROXY_PASS}\n<Location />{APACHE_LOGIN}</Location>\n"
+            "<Location /api/tags>\nRequire all granted\n</Location>"
+        ),
+        ports=(80,),
+        truth=OPEN_TO_ALL,
+        findings={"login-covers-part-of-api": "fail"},
+    ),
+    Scenario(
+        name="apache-allow-list",
+        about="Apache that requires an address of the LAN",
+        setup=apache(f"{PROXY_PASS}\n<Location />\nRequire ip 192.168.77.0/24\n</Location>"),
+        ports=(80,),
+        truth={"lan4 -> lan4:80": OPEN},
     ),
 ]
