@@ -100,7 +100,12 @@ class Walk:
 
     def remote(self, address: int, port: int) -> list[Arrival]:
         """Connections that arrive through the interface."""
-        flows: Flows = {opening(address, port): AddressSet.everything(self.version)}
+        everyone = AddressSet.everything(self.version)
+        if self.version == 6 and address in LOOPBACK[6] and not self._on_loopback():
+            # ip6_rcv_core() of net/ipv6/ip6_input.c, before any hook of ip6 or inet could translate
+            self.drop(everyone, "loopback destination from outside")
+            return []
+        flows: Flows = {opening(address, port): everyone}
         inbound = [Leg("ingress", self.interface), Leg("prerouting", self.interface)]
         flows = self.pass_through(inbound, flows, Phase.OPEN)
         flows = self._valid_sources(flows, address)
@@ -109,6 +114,10 @@ class Walk:
         for egress, leaving in onward.items():
             arrivals += self._forward(egress, leaving)
         return arrivals
+
+    def _on_loopback(self) -> bool:
+        link = self.host.interfaces.get(self.interface)
+        return link is not None and link.loopback
 
     def _valid_sources(self, flows: Flows, address: int) -> Flows:
         for refusal in refusals(self.host, self.version, self.interface, address):
