@@ -19,3 +19,56 @@ ollama_host() {
   systemctl daemon-reload
   systemctl restart ollama
 }
+
+# Both engines: control groups writable, storage not on the overlay that the host lives on.
+container_engine() {
+  local group
+  for group in /sys/fs/cgroup/*/; do mount -o remount,bind,rw "$group"; done
+  mkdir -p /var/lib/docker /var/lib/containers
+  mount -t tmpfs docker /var/lib/docker
+  mount -t tmpfs containers /var/lib/containers
+  systemctl disable -q --now ollama
+  [ -e /dev/net/tun ] || { mkdir -p /dev/net && mknod /dev/net/tun c 10 200; }
+  chmod 666 /dev/net/tun
+  [ -e /dev/fuse ] || mknod /dev/fuse c 10 229
+  chmod 666 /dev/fuse
+}
+
+image_changes=(
+  -c 'ENV OLLAMA_HOST=0.0.0.0:11434' -c 'ENV PATH=/usr/local/bin:/usr/bin'
+  -c 'ENTRYPOINT ["/usr/local/bin/ollama"]' -c 'CMD ["serve"]'
+)
+
+# with_docker [DAEMON.JSON]: start Docker with the image ollama/ollama.
+with_docker() {
+  container_engine
+  if [ $# -gt 0 ]; then mkdir -p /etc/docker && echo "$1" >/etc/docker/daemon.json; fi
+  systemctl start docker
+  docker import "${image_changes[@]}" /usr/local/share/oa-lab/ollama.tar ollama/ollama >/dev/null
+}
+
+# with_podman [USER]: give this user's podman the image localhost/ollama.
+with_podman() {
+  container_engine
+  as "${1:-root}" podman import -q "${image_changes[@]}" /usr/local/share/oa-lab/ollama.tar \
+    localhost/ollama
+}
+
+# as USER COMMAND...: run by the user's own service manager; what it leaves running stays.
+as() {
+  local user=$1
+  shift
+  if [ "$user" = root ]; then "$@"; return; fi
+  (
+    cd "/home/$user"
+    setpriv --reuid="$user" --regid="$user" --init-groups \
+      env HOME="/home/$user" USER="$user" XDG_RUNTIME_DIR="/run/user/$(id -u "$user")" \
+      systemd-run --user --quiet --property=Type=oneshot --property=RemainAfterExit=yes "$@"
+  )
+}
+
+# docker_client NAME: a container beside the server, and where the harness finds its namespace.
+docker_client() {
+  docker run -d --name "$1" --entrypoint /usr/bin/sleep ollama/ollama infinity >/dev/null
+  docker inspect -f '{{.State.Pid}}' "$1" >"/run/lab/$1"
+}

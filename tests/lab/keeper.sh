@@ -42,15 +42,17 @@ if [ $# -gt 0 ]; then
 fi
 
 ip -batch - <<END
-link add lan type veth peer name eth0 netns oa-lab-host
-link add uplink type veth peer name eth1 netns oa-lab-host
+link add lan address 02:00:00:00:77:01 type veth \
+  peer name eth0 address 02:00:00:00:77:10 netns oa-lab-host
+link add uplink address 02:00:00:01:00:01 type veth \
+  peer name eth1 address 02:00:00:01:00:10 netns oa-lab-host
 address add 192.168.77.1/24 dev lan
 address add 192.168.77.20/24 dev lan
 address add 203.0.113.50/32 dev lan
 address add 198.51.100.1/24 dev uplink
 address add 198.51.100.20/24 dev uplink
 address add 203.0.113.60/32 dev uplink
-address add 10.88.0.2/32 peer 10.88.0.1 dev tun0
+address add 10.99.0.2/32 peer 10.99.0.1 dev tun0
 address add 2001:db8:77::1/64 dev lan nodad
 address add 2001:db8:77::20/64 dev lan nodad
 address add 2001:db8:f00d::50/128 dev lan nodad
@@ -58,24 +60,24 @@ address add fe80::1/64 dev lan nodad
 address add 2001:db8:100::1/64 dev uplink nodad
 address add 2001:db8:100::20/64 dev uplink nodad
 address add 2001:db8:f00d::60/128 dev uplink nodad
-address add fd88::2/64 dev tun0 nodad
+address add fd99::2/64 dev tun0 nodad
 link set lan up
 link set uplink up
 link set tun0 up
 END
 
 ip -n oa-lab-host -batch - <<END
-link add br0 type bridge
-link add box0 type veth peer name eth0 netns oa-lab-box
+link add br0 address 02:00:00:00:30:01 type bridge
+link add box0 type veth peer name eth0 address 02:00:00:00:30:02 netns oa-lab-box
 link set box0 master br0
 address add 192.168.77.10/24 dev eth0
 address add 198.51.100.10/24 dev eth1
-address add 10.88.0.1/24 dev tun0
+address add 10.99.0.1/24 dev tun0
 address add 172.30.0.1/24 dev br0
 address add 2001:db8:77::10/64 dev eth0 nodad
 address add fd77::10/64 dev eth0 nodad
 address add 2001:db8:100::10/64 dev eth1 nodad
-address add fd88::1/64 dev tun0 nodad
+address add fd99::1/64 dev tun0 nodad
 address add fd30::1/64 dev br0 nodad
 link set lo up
 link set eth0 up
@@ -106,10 +108,25 @@ rules() { # rules FAMILY TABLE DEVICE GATEWAY SOURCE...
 }
 rules -4 101 lan 192.168.77.10 192.168.77.20 203.0.113.50
 rules -4 102 uplink 198.51.100.10 198.51.100.20 203.0.113.60
-rules -4 103 tun0 "" 10.88.0.2
+rules -4 103 tun0 "" 10.99.0.2
 rules -6 101 lan 2001:db8:77::10 2001:db8:77::20 2001:db8:f00d::50
 rules -6 102 uplink 2001:db8:100::10 2001:db8:100::20 2001:db8:f00d::60
-rules -6 103 tun0 "" fd88::2
+rules -6 103 tun0 "" fd99::2
+
+# Everybody knows everybody: the first answer would otherwise wait for neighbour discovery, and a
+# ruleset that drops ICMPv6 would shut out neighbours of the same link by that alone.
+know() { # know NAMESPACE DEVICE LINK-ADDRESS ADDRESS...
+  local namespace=$1 device=$2 link=$3 address
+  shift 3
+  for address in "$@"; do echo "neighbour replace $address lladdr $link dev $device nud permanent"
+  done | nsenter "--net=/run/netns/oa-lab-$namespace" ip -batch -
+}
+know host eth0 02:00:00:00:77:01 192.168.77.1 192.168.77.20 2001:db8:77::1 2001:db8:77::20
+know host eth1 02:00:00:01:00:01 198.51.100.1 198.51.100.20 2001:db8:100::1 2001:db8:100::20
+know host br0 02:00:00:00:30:02 172.30.0.2 fd30::2
+know world lan 02:00:00:00:77:10 192.168.77.10 2001:db8:77::10
+know world uplink 02:00:00:01:00:10 198.51.100.10 2001:db8:100::10
+know box eth0 02:00:00:00:30:01 172.30.0.1 fd30::1
 
 # A cgroup of its own in the hierarchies that systemd uses, or two hosts would share one.
 for hierarchy in /sys/fs/cgroup /sys/fs/cgroup/systemd /sys/fs/cgroup/unified; do
@@ -120,7 +137,7 @@ done
 
 SYSTEMD_NSPAWN_API_VFS_WRITABLE=network systemd-nspawn --quiet --directory="$mountpoint/root" \
   --machine="oa-lab-$id" --register=no --keep-unit --boot --console=pipe --capability=all \
-  --network-namespace-path=/run/netns/oa-lab-host --bind-ro=/dev/net/tun \
+  --network-namespace-path=/run/netns/oa-lab-host --system-call-filter='@keyring bpf' \
   >"$mountpoint/console" 2>&1 &
 # The kernel tells of a carrier up to a second late.
 until [ "$(ip -n oa-lab-host link show type veth | grep -c 'state UP')" = 3 ]; do sleep 0.02; done

@@ -1,0 +1,101 @@
+"""Ollama on loopback, and something that passes connections on to it."""
+
+from __future__ import annotations
+
+from tests.lab.scenario import NOTHING, OPEN, Scenario
+
+
+def relay(name: str, about: str, setup: str, truth: dict[str, str]) -> Scenario:
+    """The relay on 8080, the server as installed."""
+    ready = f"until_open 11434\n{setup}\nuntil_open 8080"
+    return Scenario(name=name, about=about, setup=ready, ports=(8080, 11434), truth=truth)
+
+
+OPEN_ON_8080 = {
+    "lan4 -> lan4:8080": OPEN,
+    "internet4 -> lan4:8080": OPEN,
+    "lan? -> *:11434": NOTHING,
+}
+
+SCENARIOS = [
+    relay(
+        "socat",
+        "socat on every IPv4 address",
+        "systemd-run -q socat TCP4-LISTEN:8080,fork,reuseaddr TCP4:127.0.0.1:11434",
+        {**OPEN_ON_8080, "lan6 -> *:8080": NOTHING},
+    ),
+    relay(
+        "socket-proxyd",
+        "systemd's own: the listener belongs to process 1",
+        """
+            printf '[Socket]\\nListenStream=8080\\n' >/etc/systemd/system/front.socket
+            printf '[Service]\\nExecStart=/lib/systemd/systemd-socket-proxyd 127.0.0.1:11434\\n' \\
+              >/etc/systemd/system/front.service
+            systemctl daemon-reload; systemctl start front.socket
+          """,
+        {**OPEN_ON_8080, "lan6 -> lan6:8080": OPEN},
+    ),
+    relay(
+        "ssh-remote-forward",
+        "ssh -R to this host, GatewayPorts clientspecified",
+        """
+            ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id; cp /root/.ssh/id.pub \\
+              /root/.ssh/authorized_keys
+            echo 'GatewayPorts clientspecified' >/etc/ssh/sshd_config.d/gateway.conf
+            mkdir -p /run/sshd; systemctl start ssh
+            systemd-run -q ssh -N -i /root/.ssh/id -o StrictHostKeyChecking=no \\
+              -R '*:8080:127.0.0.1:11434' root@127.0.0.1
+          """,
+        OPEN_ON_8080,
+    ),
+    relay(
+        "rinetd",
+        "rinetd by its configuration file",
+        """
+            echo '0.0.0.0 8080 127.0.0.1 11434' >/etc/rinetd.conf
+            systemctl start rinetd
+          """,
+        OPEN_ON_8080,
+    ),
+    relay(
+        "xinetd",
+        "xinetd redirect",
+        """
+            cat >/etc/xinetd.d/ollama <<'END'
+service ollama
+{
+  type = UNLISTED
+  port = 8080
+  socket_type = stream
+  protocol = tcp
+  user = nobody
+  wait = no
+  cps = 1000 1
+  per_source = UNLIMITED
+  redirect = 127.0.0.1 11434
+}
+END
+            systemctl start xinetd
+          """,
+        OPEN_ON_8080,
+    ),
+    relay(
+        "socat-chain",
+        "a relay to a relay",
+        """
+            systemd-run -q socat TCP4-LISTEN:8081,bind=127.0.0.1,fork TCP4:127.0.0.1:11434
+            until_open 8081
+            systemd-run -q socat TCP4-LISTEN:8080,fork TCP4:127.0.0.1:8081
+          """,
+        OPEN_ON_8080,
+    ),
+    relay(
+        "socat-elsewhere",
+        "a relay that leads somewhere else is no way to Ollama",
+        """
+            systemd-run -q python3 -m http.server --bind 127.0.0.1 9000; until_open 9000
+            systemd-run -q socat TCP4-LISTEN:8080,fork TCP4:127.0.0.1:9000
+          """,
+        {"self4 -> lan4:8080": "other", "lan4 -> lan4:8080": "other"},
+    ),
+]
