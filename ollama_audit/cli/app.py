@@ -291,3 +291,58 @@ def undo(
     from ollama_audit.cli import remediate as command  # noqa: PLC0415
 
     return command.undo(run, force=force)
+
+
+Report = Annotated[str, typer.Argument(metavar="REPORT.json", show_default=False)]
+
+
+@app.command(cls=Command)
+def render(  # noqa: PLR0913
+    ctx: typer.Context,
+    file: Report,
+    *,
+    formats: Formats = None,
+    outputs: Outputs = None,
+    whole: Annotated[
+        bool, typer.Option("--all", help="Show the whole checklist with its evidence.")
+    ] = False,
+    color: Color = "auto",
+    width: Width = None,
+    quiet: Quiet = False,
+) -> int:
+    """Print a stored report in another format, without another audit."""
+    from ollama_audit.cli import reports as command  # noqa: PLC0415
+    from ollama_audit.cli.audit import destinations  # noqa: PLC0415
+
+    pairs = destinations(ctx.meta[ORDER], formats or [], outputs or [], quiet=quiet)
+    return command.render(
+        command.Request(file=file, destinations=pairs, whole=whole, color=color, width=width)
+    )
+
+
+@app.command(cls=Command)
+def diff(
+    old: Annotated[str, typer.Argument(metavar="OLD.json", show_default=False)],
+    new: Annotated[str, typer.Argument(metavar="NEW.json", show_default=False)],
+    *,
+    color: Color = "auto",
+    width: Width = None,
+) -> int:
+    """Print what changed between two reports; exit 1 when a rule newly fails."""
+    from ollama_audit.cli import reports as command  # noqa: PLC0415
+
+    return command.diff(old, new, color=color, width=width)
+
+
+@app.command(cls=Command)
+def doctor(
+    *,
+    snapshot: Snapshot = None,
+    no_probe: Probe = False,
+    color: Color = "auto",
+    width: Width = None,
+) -> int:
+    """Say what cannot be read here, and which rules that leaves unknown."""
+    from ollama_audit.cli import doctor as command  # noqa: PLC0415
+
+    return command.doctor(snapshot, probe=not no_probe, color=color, width=width)

@@ -62,7 +62,8 @@ def _as_text(parameter: Any) -> Callable[[Any, Any], Any]:
     def process(ctx: Any, value: Any) -> Any:
         many = parameter.multiple or parameter.nargs == -1
         plain = value is None or isinstance(value, (str, bool, list, tuple))
-        if parameter.required or (parameter.callback and value) or not plain:
+        missing = parameter.required and value in (None, (), [])
+        if missing or (parameter.callback and value) or not plain:
             return convert(ctx, value)
         return list(value or ()) if many else value
 

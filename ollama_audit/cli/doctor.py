@@ -1,0 +1,75 @@
+"""`ollama-audit doctor`: what could not be read here, and which rules that leaves unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from ollama_audit.cli import output, screen, source
+from ollama_audit.cli.exits import UNREAD, ExitCode
+from ollama_audit.engine import evaluate
+from ollama_audit.exposure.assess import assess
+from ollama_audit.observed import Unknown
+from ollama_audit.registry import load_rules
+from ollama_audit.render.text import Paint, Style
+from ollama_audit.report import Finding
+from ollama_audit.rule import Host
+
+_SHOWN = 3
+"""How many places of one reason are named before the rest are counted."""
+
+
+def doctor(file: str | None, *, probe: bool, color: str, width: str | None) -> int:
+    """Read the host and say what stayed unread; 3 when that leaves a rule unknown."""
+    style = screen.style(color, width)
+    snapshot = source.obtain(file, probe=probe)
+    host = Host(snapshot=snapshot, exposure=assess(snapshot))
+    unknown = [finding for finding in evaluate(load_rules(), host) if finding.status in UNREAD]
+    who = snapshot.privileges
+    lines = style.wrap(f"Reads as {who.user or who.uid} with {len(who.capabilities)} capabilities.")
+    lines += ["", *_facts(unread(snapshot), style), "", *_rules(unknown, style)]
+    output.write_stdout("\n".join(lines) + "\n")
+    return ExitCode.INCOMPLETE if unknown else ExitCode.OK
+
+
+def unread(value: Any, path: str = "$") -> Iterator[tuple[str, Unknown]]:
+    """Every `Unknown` in a record with its path, in the order of the fields."""
+    if isinstance(value, Unknown):
+        yield path, value
+    elif isinstance(value, msgspec.Struct):
+        for field in value.__struct_fields__:
+            yield from unread(getattr(value, field), f"{path}.{field}")
+    elif isinstance(value, Mapping):
+        for key, each in value.items():
+            yield from unread(each, f"{path}.{key}")
+    elif isinstance(value, (tuple, list)):
+        for index, each in enumerate(value):
+            yield from unread(each, f"{path}[{index}]")
+
+
+def _facts(found: Iterator[tuple[str, Unknown]], style: Style) -> list[str]:
+    places: dict[Unknown, list[str]] = {}
+    for path, fact in found:
+        places.setdefault(fact, []).append(path)
+    if not places:
+        return ["Everything that was looked for could be read."]
+    lines = [style.paint("Could not be read", Paint.BOLD)]
+    for fact, paths in places.items():
+        lines += style.wrap(f"{fact.source}: {fact.reason}", "  ", "    ")
+        rest = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
+        lines += style.wrap(f"for {', '.join(paths[:_SHOWN])}{rest}", "    ")
+        lines += style.wrap(f"to settle it: {fact.cure}", "    ") if fact.cure else []
+    return lines
+
+
+def _rules(unknown: list[Finding], style: Style) -> list[str]:
+    if not unknown:
+        return ["Every rule can be judged."]
+    lines = [style.paint("Rules that stay unknown", Paint.BOLD)]
+    for finding in unknown:
+        lines.append(f"  {finding.rule}")
+        lines += style.wrap(finding.summary, "    ")
+        lines += style.wrap(f"to settle it: {finding.cure}", "    ") if finding.cure else []
+    return lines
