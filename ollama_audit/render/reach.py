@@ -82,7 +82,8 @@ def _reasons(name: str, endpoint: Endpoint, style: Style) -> list[str]:
                 who += f" (not known: {', '.join(part.uncertain)})"
             said.setdefault(part.because, []).append(who)
     for because, cells in said.items():
-        lines += style.wrap(f"{', '.join(cells)}: {'; '.join(because)}", "  ", "    ")
+        decided = f": {'; '.join(because)}" if because else ""
+        lines += style.wrap(f"{', '.join(cells)}{decided}", "  ", "    ")
     for why in endpoint.login_because:
         lines += style.wrap(f"login: {why}", "  ", "    ")
     if endpoint.open_paths:

@@ -194,9 +194,11 @@ def _finding(number: int, fault: Finding, report: Report, style: Style, detail: 
     if detail and fault.remedies:
         lines.append(hang + style.clip(f"fix: {fault.remedies[0].title}", room))
     failed = [finding for finding in report.findings if finding.status is Status.FAIL]
-    if detail and (below := _below(fault, failed)):
+    if detail and (below := sorted(_below(fault, failed), key=lambda each: -each.severity.rank)):
         names = ", ".join(finding.rule for finding in below)
-        lines.append(hang + style.clip(f"and so also: {names}", room))
+        worst = below[0].severity
+        graver = f" {worst.upper()}" if worst.rank > fault.severity.rank else ""
+        lines.append(hang + style.clip(f"and so also{graver}: {names}", room))
     return lines
 
 

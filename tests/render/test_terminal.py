@@ -96,7 +96,7 @@ def test_consequence_is_folded_under_its_cause() -> None:
     lines = text.splitlines()
     cause = next(i for i, line in enumerate(lines) if line.startswith("  1 "))
     assert "bound-widely" in lines[cause], "a consequence raises its cause"
-    assert any("reached" in line for line in lines[cause + 1 : cause + 4])
+    assert any("and so also CRITICAL: reached" in line for line in lines[cause + 1 : cause + 4])
     numbered = [line.split() for line in lines if re.match(r"  \d [A-Z]+  ", line)]
     assert [words[2] for words in numbered] == ["bound-widely", "other"]
 
