@@ -1,0 +1,103 @@
+"""Clients on the host itself: real connect(2) over lo."""
+
+from __future__ import annotations
+
+import errno
+import random
+import select
+import socket
+from ipaddress import ip_address
+
+from ollama_audit.firewall.answer import Query
+from ollama_audit.snapshot.network import Family, NetworkNamespace
+from tests.differential.compare import Kernel, Tally, record
+from tests.differential.modes import Nft, Ruleset
+
+OWN = {
+    4: ("127.0.0.1", "127.0.0.9", "10.77.0.2", "198.51.100.2", "10.99.0.2", "172.17.0.1"),
+    6: ("::1", "2001:db8:77::2", "2001:db8:99::2", "fd99::2"),
+}
+WAIT_S = 0.01
+
+OUTPUT_RULES = (
+    'oifname "lo" accept',
+    "ip daddr 127.0.0.1 accept",
+    "ip daddr 127.0.0.0/8 meta mark set 0x1",
+    "ip saddr 10.77.0.2 drop",
+    "tcp dport 8080 drop",
+    "ct state new meta mark set 0x2",
+    "meta skuid 0 accept",
+    "ip6 daddr ::1 accept",
+    'oifname "lo" ip daddr != 127.0.0.1 drop',
+    "ct state established accept",
+    "tcp flags & (syn|ack) == syn|ack accept",
+    "ip6 saddr 2001:db8::/32 accept",
+)
+TRANSLATIONS = (
+    "tcp dport 8080 redirect to :11434",
+    "ip daddr 10.77.0.2 tcp dport 11434 dnat ip to 127.0.0.1:22",
+    "ip daddr 127.0.0.1 tcp dport 11434 redirect to :80",
+    "tcp dport 11434 dnat ip to 198.51.100.2",
+    "ip daddr 10.77.0.2 tcp dport 11434 dnat ip to 172.17.0.2:80",
+)
+
+
+class Local(Nft):
+    """nf_tables with chains that concern packets which the host sends to itself."""
+
+    def make(self, chance: random.Random, unmodelled: float) -> Ruleset:
+        ruleset = super().make(chance, unmodelled)
+        (command, given), *_ = ruleset.inputs
+        if chance.random() < 0.5:
+            given += _output_table(chance)
+        return Ruleset(((command, given),), ruleset.edges)
+
+
+def _output_table(chance: random.Random) -> str:
+    rules = "\n".join(chance.sample(OUTPUT_RULES, chance.randint(1, 5)))
+    hook = f"type filter hook output priority {chance.choice([0, -10, -300])}"
+    text = f"table inet lo9 {{\nchain o {{ {hook}; policy {chance.choice(['accept', 'drop'])};\n"
+    text += rules + "\n}\n"
+    if chance.random() < 0.3:
+        rule = chance.choice(TRANSLATIONS)
+        text += f"chain n {{ type nat hook output priority -100;\n{rule}\n}}\n"
+    return text + "}\n"
+
+
+def judge_local(
+    kernel: Kernel,
+    namespace: NetworkNamespace,
+    seed: int,
+    edges: dict[int, list[int]],
+    tally: Tally,
+) -> None:
+    """Compare the engine with connections that this process makes."""
+    del edges
+    chance = random.Random(seed ^ 0x10CA1)
+    for version, family in ((4, Family.IPV4), (6, Family.IPV6)):
+        for destination in chance.sample(OWN[version], 3):
+            port = chance.choice([11434, 8080])
+            query = Query(family=family, interface="lo", address=destination, port=port)
+            answer = kernel.ask(namespace, query)
+            for source in chance.sample(OWN[version], 3):
+                if source.startswith("127.") and not destination.startswith("127."):
+                    continue
+                through = _connects(version, source, destination, port)
+                said = kernel.expectation(answer, int(ip_address(source)))
+                record(tally, seed, f"{source} -> {destination} port {port}", said, through=through)
+    kernel.topology.accepted()
+    tally.counts["rulesets"] += 1
+
+
+def _connects(version: int, source: str, destination: str, port: int) -> bool:
+    family = socket.AF_INET if version == 4 else socket.AF_INET6
+    with socket.socket(family, socket.SOCK_STREAM) as client:
+        client.settimeout(0)
+        try:
+            client.bind((source, 0))
+            if client.connect_ex((destination, port)) not in (errno.EINPROGRESS, 0):
+                return False
+        except OSError:
+            return False
+        ready = select.select([], [client], [], WAIT_S)[1]
+        return bool(ready) and client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0

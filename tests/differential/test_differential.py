@@ -1,0 +1,59 @@
+"""The short run: 300 random rulesets against the kernel."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+from tests.differential.run import Plan, run
+
+SHORT = (
+    Plan(mode="nft", rulesets=90, seed=11),
+    Plan(mode="nft", rulesets=80, seed=12, swarm=True),
+    Plan(mode="nft", rulesets=40, seed=13, unmodelled=0.0),
+    Plan(mode="iptables-nft", rulesets=30, seed=14),
+    Plan(mode="iptables-legacy", rulesets=30, seed=15),
+    Plan(mode="mixed", rulesets=15, seed=16),
+    Plan(mode="local", rulesets=15, seed=17),
+)
+PROGRAMS = ("nft", "ip", "ipset", "iptables-nft-restore", "iptables-legacy-restore")
+
+
+def missing() -> str:
+    """Why the kernel cannot be asked here; empty if it can."""
+    if os.geteuid() != 0:
+        return "needs root for network namespaces"
+    absent = [program for program in PROGRAMS if shutil.which(program) is None]
+    return f"needs {', '.join(absent)}" if absent else ""
+
+
+def need_the_kernel() -> None:
+    """Skip where the kernel cannot be asked; in CI that is a failure."""
+    reason = missing()
+    if reason and os.environ.get("CI") == "true":
+        pytest.fail(f"the differential tests cannot be skipped in CI: {reason}")
+    if reason:
+        pytest.skip(reason)
+
+
+@pytest.mark.parametrize("plan", SHORT, ids=lambda plan: f"{plan.mode}-{plan.seed}")
+def test_the_engine_agrees_with_the_kernel(plan: Plan) -> None:
+    """No source gets through that is called blocked, and none fails that surely gets through."""
+    need_the_kernel()
+
+    tally = run(plan)
+
+    assert not tally.bad, str(tally)
+    assert tally.counts["kernel-accept"] > 0
+    assert tally.counts["kernel-block"] > 0
+
+
+def test_what_is_modelled_is_known() -> None:
+    """Where every generated match is modelled, at most 1 % of the probes is unknown."""
+    need_the_kernel()
+
+    tally = run(Plan(mode="nft", rulesets=40, seed=13, unmodelled=0.0))
+
+    assert tally.counts["unknown"] <= 0.01 * tally.counts["probes"], str(tally)
