@@ -83,9 +83,10 @@ def undo(run: str = "", *, force: bool = False) -> int:
         raise UsageProblem(f"there is no run to take back: {BACKUPS} holds none")
     if run and run not in runs:
         raise UsageProblem(f"there is no run {run}; there are: {', '.join(runs)}")
-    chosen = run or runs[-1]
-    options = ["--undo", chosen, *(["--force"] if force else [])]
-    return _run(BACKUPS / chosen / "harden.sh", options)
+    # Without a name, the script finds the newest run that is still in force, which may be an
+    # older one than its own.
+    options = ["--undo", *([run] if run else []), *(["--force"] if force else [])]
+    return _run(BACKUPS / (run or runs[-1]) / "harden.sh", options)
 
 
 def _run_text(text: str, options: Sequence[str]) -> int:

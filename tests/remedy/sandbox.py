@@ -39,11 +39,21 @@ _SCENARIO = r"""
 set -u
 cd /tmp
 mkdir -p /run/stub /etc/systemd/system
-for name in systemctl systemd-run; do
-  printf '#!/bin/sh\nexec %s -I /tmp/stub_systemd.py %s "$@"\n' {python} "$name" \
-    >"/usr/local/sbin/$name"
-  chmod 755 "/usr/local/sbin/$name"
-done
+# What is asked most is answered without Python, whose start takes ten times as long.
+cat >/usr/local/sbin/systemctl <<'STUB'
+#!/bin/bash
+pid=$(cat /run/stub/pid 2>/dev/null)
+read -r _ _ state _ 2>/dev/null </proc/${pid:-none}/stat || state=Z
+case $2 in
+  --property=ControlGroup) echo ;;
+  --property=MainPID) [ "$state" = Z ] && echo 0 || echo "$pid" ;;
+  --property=ActiveState) [ "$state" = Z ] && echo inactive || echo active ;;
+  *) exec {python} -I /tmp/stub_systemd.py systemctl "$@" ;;
+esac
+STUB
+printf '#!/bin/sh\nexec %s -I /tmp/stub_systemd.py systemd-run "$@"\n' {python} \
+  >/usr/local/sbin/systemd-run
+chmod 755 /usr/local/sbin/*
 printf '#!/bin/sh\n' >/usr/local/sbin/journalctl
 chmod 755 /usr/local/sbin/journalctl
 cp {python} /usr/local/bin/ollama
@@ -86,7 +96,9 @@ class Said:
 
 
 def available() -> str:
-    """Why sandboxes cannot be had here; empty when they can."""
+    """Why sandboxes cannot be had here; empty when they can, and in CI, where they must be."""
+    if os.environ.get("CI"):
+        return ""
     if os.geteuid() != 0:
         return "needs root"
     probe = subprocess.run(

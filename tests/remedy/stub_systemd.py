@@ -67,10 +67,7 @@ def loaded() -> dict[str, list[str]]:
 
 
 def show(name: str, wanted: str) -> None:
-    pid = main_pid()
     values = {
-        "MainPID": str(pid),
-        "ActiveState": "active" if pid else "inactive",
         # Of a folder of drop-ins that is new systemd does not know.
         "NeedDaemonReload": "yes" if loaded()["paths"] and read_unit(name) != loaded() else "no",
         "DropInPaths": " ".join(loaded()["paths"]),

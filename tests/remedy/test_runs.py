@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,8 @@ from ollama_audit.engine import evaluate
 from ollama_audit.registry import load_rules
 from ollama_audit.remedy.plan import plan
 from ollama_audit.remedy.script import script
-from ollama_audit.rule import Disruption, Known, Remedy, Rule, Severity
-from tests.hosts import host, namespace
+from ollama_audit.rule import Disruption, FileRole, Known, Remedy, Rule, Severity
+from tests.hosts import MODELS, files, folder, host, namespace
 from tests.remedy.sandbox import Said, available, play
 from tests.remedy.test_plan import bad_rule
 
@@ -339,6 +340,29 @@ def test_a_folder_that_somebody_uses_now_is_left(tmp_path: Path) -> None:
 
     assert "left /srv/not, which is not empty" in said
     assert said.text.endswith("EXIT 0\n/srv/not\n/srv/not/mine\n")
+
+
+def test_a_hostile_path_is_only_a_path(tmp_path: Path) -> None:
+    """Whoever names the models folder may not thereby run a command as root."""
+    name = "/srv/$(touch x)`id`';\"\n$HOME"
+    at = host(
+        files=files({name: (FileRole.MODELS, folder(0o777, user="ollama"))}, without=[MODELS])
+    )
+    text = script(
+        plan(evaluate(RULES, at), at, RULES, only=["models-writable-by-others"]), at, RULES
+    )
+    said = play(
+        tmp_path,
+        text,
+        f"models={shlex.quote(name)}\n"
+        'mkdir "$models"; chmod 777 "$models"; : >"$models/blob"; chmod 666 "$models/blob"\n'
+        'remember; harden; stat -c %a "$models" "$models/blob"; find /tmp /srv -name x\n'
+        "harden --undo; same",
+    )
+
+    assert "EXIT 0\n755\n644\n" in said
+    assert "/x\n" not in said
+    assert said.text.endswith("EXIT 0\nSAME\n")
 
 
 @pytest.mark.parametrize("signal", ["INT", "TERM", "HUP"])
