@@ -131,17 +131,17 @@ def _unclear(report: Report, open_parts: list[tuple[Endpoint, ZoneReach]]) -> Ve
                 path=_path(endpoint),
             )
     for endpoint in report.endpoints:
-        for part in outside(endpoint):
-            # Behind a login for all of the API it does not matter who gets as far as that.
-            if endpoint.login is not Login.REQUIRED and (part.uncertain_only or part.uncertain):
-                return Verdict(
-                    stance=Stance.UNCLEAR,
-                    sentence=f"Ollama answers on {bind(endpoint)}. Whether clients "
-                    f"{_where(part.zone, list(part.uncertain))} get through could not be "
-                    f"told{_reason(part.because)}.",
-                    path=_path(endpoint),
-                    cure=part.cure,
-                )
+        # Behind a login for all of the API it does not matter who gets as far as that.
+        unsure = () if endpoint.login is Login.REQUIRED else _unsure(endpoint)
+        if unsure:
+            leads = "leads" if endpoint.certain and endpoint.server else "may lead"
+            return Verdict(
+                stance=Stance.UNCLEAR,
+                sentence=f"{bind(endpoint)} {leads} to Ollama. Whether {_whoever(unsure)} can "
+                f"connect could not be told{_reason(unsure[0].because)}.",
+                path=_path(endpoint),
+                cure=unsure[0].cure,
+            )
     for endpoint in report.endpoints:
         if not endpoint.certain and any(part.open for part in outside(endpoint)):
             return Verdict(
@@ -158,6 +158,18 @@ def _unclear(report: Report, open_parts: list[tuple[Endpoint, ZoneReach]]) -> Ve
             cure=gap.cure,
         )
     return None
+
+
+def _unsure(endpoint: Endpoint) -> tuple[ZoneReach, ...]:
+    return tuple(part for part in outside(endpoint) if part.uncertain_only or part.uncertain)
+
+
+def _whoever(unsure: tuple[ZoneReach, ...]) -> str:
+    """`anyone on 192.168.1.0/24`, or for several zones what they have in common."""
+    if len({part.zone for part in unsure}) > 1:
+        return "anyone beyond this machine"
+    networks = [network for part in unsure for network in part.uncertain]
+    return f"anyone {_where(unsure[0].zone, networks if len(networks) <= _NAMED else [])}"
 
 
 def _shut(report: Report) -> Verdict:

@@ -62,6 +62,7 @@ def endpoint(  # noqa: PLR0913  # one argument a difference
         address=address,
         port=port,
         families=families,
+        server=812,
         hops=hops,
         login=login,
         login_because=login_because,

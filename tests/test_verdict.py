@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from ollama_audit.exposure.model import Endpoint, Extent, Gap, Hop, Login, Zone
@@ -58,8 +59,29 @@ def test_filtered_for_everyone_is_protected() -> None:
 def test_unread_filter_is_unclear_with_its_reason_and_cure() -> None:
     verdict = judge(report(finding("a"), endpoints=(UNREAD,)))
     assert verdict.stance is Stance.UNCLEAR
+    assert "Whether anyone on 192.0.2.0/24 can connect could not be told" in verdict.sentence
     assert "the packet filter is for root" in verdict.sentence
     assert verdict.cure == "sudo ollama-audit"
+
+
+def test_what_is_unread_of_the_whole_world_is_said_in_few_words() -> None:
+    cover = [f"{number}.0.0.0/8" for number in range(1, 30)]
+    parts = [reach(Zone.INTERNET, V4, Extent.UNKNOWN, *cover)]
+    one = endpoint(*parts, address="0.0.0.0")
+    assert (
+        "anyone on the internet can connect"
+        in judge(report(finding("a"), endpoints=(one,))).sentence
+    )
+    both = endpoint(*parts, reach(Zone.LAN, V4, Extent.UNKNOWN, LAN4), address="0.0.0.0")
+    sentence = judge(report(finding("a"), endpoints=(both,))).sentence
+    assert "anyone beyond this machine can connect" in sentence
+
+
+def test_a_socket_of_an_unknown_owner_only_may_lead_to_ollama() -> None:
+    strange = msgspec.structs.replace(UNREAD, server=0)
+    sentence = judge(report(finding("a"), endpoints=(strange,))).sentence
+    assert "may lead to Ollama" in sentence
+    assert "0.0.0.0:11434 leads" in judge(report(finding("a"), endpoints=(UNREAD,))).sentence
 
 
 def test_login_for_all_of_the_api() -> None:
