@@ -60,7 +60,7 @@ as() {
   shift
   if [ "$user" = root ]; then "$@"; return; fi
   (
-    cd "/home/$user"
+    cd "/home/$user" || exit
     setpriv --reuid="$user" --regid="$user" --init-groups \
       env HOME="/home/$user" USER="$user" XDG_RUNTIME_DIR="/run/user/$(id -u "$user")" \
       systemd-run --user --quiet --property=Type=oneshot --property=RemainAfterExit=yes "$@"

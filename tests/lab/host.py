@@ -118,6 +118,11 @@ class Host:
             time.sleep(0.1)
 
 
+def new_identity() -> str:
+    """What tells a host from others that run at the same time."""
+    return uuid.uuid4().hex[:8]
+
+
 @contextmanager
 def booted_tree(layers: Sequence[Path]) -> Iterator[Host]:
     """A host booted from these trees, topmost first; gone when the block ends.
@@ -125,7 +130,7 @@ def booted_tree(layers: Sequence[Path]) -> Iterator[Host]:
     Raises:
         LabError: It did not come up within 30 seconds; with the end of its console.
     """
-    identity = uuid.uuid4().hex[:8]
+    identity = new_identity()
     mountpoint = cache() / "mnt"
     mountpoint.mkdir(parents=True, exist_ok=True)
     warden = _start(identity, mountpoint, layers)

@@ -79,6 +79,18 @@ def _measure(network: Path, cells: Sequence[Cell], timeout: float) -> dict[Cell,
     }
 
 
+def contradicted(scenario: Scenario, measured: dict[Cell, Truth]) -> list[Cell]:
+    """The cells of which the scenario says something else."""
+    return [
+        cell
+        for cell, truth in measured.items()
+        if any(
+            cell.matches(pattern) and truth.outcome != outcome
+            for pattern, outcome in scenario.truth.items()
+        )
+    ]
+
+
 def contradictions(scenario: Scenario, measured: dict[Cell, Truth]) -> list[str]:
     """Where packets are at odds with what the scenario says of itself: the set-up is broken."""
     found = []
