@@ -11,11 +11,13 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from ollama_audit.exposure.forwarders import relays
+from ollama_audit.exposure.forwarders.apache import apache
 from ollama_audit.exposure.forwarders.caddy import caddy
 from ollama_audit.exposure.forwarders.docker import docker_proxy
 from ollama_audit.exposure.forwarders.haproxy import haproxy
 from ollama_audit.exposure.forwarders.nginx import nginx
 from ollama_audit.exposure.forwarders.step import Forwarder, Onward, unclear
+from ollama_audit.exposure.forwarders.unfollowed import unfollowed
 from ollama_audit.exposure.model import Hop, Login
 from ollama_audit.exposure.terrain import Terrain
 from ollama_audit.observed import Unknown
@@ -27,12 +29,15 @@ __all__ = ["FORWARDERS", "Onward", "onward", "passes_on"]
 FORWARDERS: Mapping[str, Forwarder] = MappingProxyType(
     {
         "angie": nginx,
+        "apache2": apache,
         "caddy": caddy,
         "conmon": relays.holds_only,
         "docker-proxy": docker_proxy,
         "dockerd": relays.holds_only,
         "haproxy": haproxy,
+        "httpd": apache,
         "kubectl": relays.kubectl,
+        "lighttpd": unfollowed,
         "nginx": nginx,
         "openresty": nginx,
         "redir": relays.redir,
@@ -41,6 +46,7 @@ FORWARDERS: Mapping[str, Forwarder] = MappingProxyType(
         "sshd": relays.sshd,
         "systemd": relays.activated,
         "systemd-socket-": relays.socket_proxyd,
+        "traefik": unfollowed,
     }
 )
 """By /proc/PID/comm, of at most 15 characters."""
