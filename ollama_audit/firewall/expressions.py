@@ -53,6 +53,8 @@ class Scope:
 
     record: RuleRecord
     sets: Mapping[SetKey, NftSet]
+    decoded: dict[tuple[str, str, bytes], Instruction | None]
+    """Instructions by family, table and expression, shared by all rules of a ruleset."""
 
 
 class UnsupportedError(Exception):
@@ -77,16 +79,25 @@ def expression_list(record: RuleRecord) -> list[tuple[str, Attributes]]:
 
 
 def decode(scope: Scope) -> list[Instruction]:
-    """The program of a rule; never raises for what the dump holds."""
+    """The program of a rule; never raises for what the dump holds.
+
+    Rules repeat most of their expressions, and instructions do not change: equal expressions of
+    one table are decoded once.
+    """
+    table = (scope.record.family, scope.record.table)
+    program = []
     try:
-        expressions = expression_list(scope.record)
+        for _, payload_ in attribute_list(scope.record.expressions):
+            key = (*table, bytes(payload_))
+            if key not in scope.decoded:
+                parts = attributes(payload_)
+                inner = attributes(parts[2]) if 2 in parts else {}
+                scope.decoded[key] = _decode_one(text(parts[1]), inner, scope)
+            instruction = scope.decoded[key]
+            if instruction is not None:
+                program.append(instruction)
     except (MalformedError, KeyError):
         return [GiveUp("the rule is truncated in the dump")]
-    program = []
-    for name, parts in expressions:
-        instruction = _decode_one(name, parts, scope)
-        if instruction is not None:
-            program.append(instruction)
     return program
 
 

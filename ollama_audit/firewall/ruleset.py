@@ -12,7 +12,7 @@ from ollama_audit.firewall.hooks import Hooks
 from ollama_audit.firewall.host import Host
 from ollama_audit.firewall.ipset import changed_ipsets, parse_ipsets
 from ollama_audit.firewall.iptables import legacy_chains
-from ollama_audit.firewall.machine import Program
+from ollama_audit.firewall.machine import Instruction, Program
 from ollama_audit.firewall.sets import NftSet
 from ollama_audit.observed import Unknown, UnobservedError, known_or, need
 from ollama_audit.snapshot.firewall import FirewallCapture, NftablesDump
@@ -44,11 +44,12 @@ def nftables_chains(dump: NftablesDump) -> Iterator[Chain]:
         if b"dynset\0" in record.expressions:
             changed |= _changed_sets(record)
     sets = _sets(dump, changed)
+    decoded: dict[tuple[str, str, bytes], Instruction | None] = {}
     for chain in netlink.chains(dump.chains):
         records = by_chain.get((chain.family, chain.table, chain.name), [])
         hook = None if (chain.family, chain.table) in dormant else _hook(chain)
         key = ChainKey("nftables", chain.family, chain.table, chain.name)
-        yield Chain(key, chain.handle, hook, _Compiler(records, sets))
+        yield Chain(key, chain.handle, hook, _Compiler(records, sets, decoded))
 
 
 class _Compiler:
@@ -58,9 +59,11 @@ class _Compiler:
         self,
         records: list[netlink.RuleRecord],
         sets: dict[netlink.SetKey, NftSet],
+        decoded: dict[tuple[str, str, bytes], Instruction | None],
     ) -> None:
         self.records = records
         self.sets = sets
+        self.decoded = decoded
 
     def __call__(self) -> list[Program]:
         return [
@@ -73,7 +76,7 @@ class _Compiler:
                     handle=record.handle,
                     position=position,
                 ),
-                decode(Scope(record, self.sets)),
+                decode(Scope(record, self.sets, self.decoded)),
             )
             for position, record in enumerate(self.records, 1)
         ]

@@ -91,6 +91,8 @@ class NftSet:
         self.record = record
         self._blocks = blocks
         self.changes = changes or bool(record.flags & EVALUATED)
+        self._plain = False
+        """Every element was found to be an address or a range of them, and no more."""
         self._by_client: dict[int, list[tuple[AddressSet, AddressSet, Data | None]]] = {}
 
     @property
@@ -128,7 +130,7 @@ class NftSet:
     @property
     def catch_all(self) -> Element | None:
         """The element `*`, for keys that no other matches."""
-        return self._decoded[1]
+        return None if self._plain else self._decoded[1]
 
     def data(self) -> set[Data | None]:
         """Everything that a lookup could give."""
@@ -183,6 +185,7 @@ class NftSet:
     def _group(self, version: int) -> list[tuple[AddressSet, AddressSet, Data | None]]:
         plain = self._plain_addresses(version)
         if plain is not None:
+            self._plain = True
             return [(plain, plain, None)]
         groups: dict[Data | None, tuple[list[tuple[int, int]], list[tuple[int, int]]]] = {}
         for first, last, data, unsure in self.elements:
