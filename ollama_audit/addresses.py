@@ -104,14 +104,20 @@ class AddressSet:
 
     def __and__(self, other: Self) -> Self:
         ours, theirs = self.boundaries, other.boundaries
+        if ours == theirs:
+            return self
+        if self._complements(other):
+            return type(self)([], self.version)
         if len(ours) > len(theirs):
             ours, theirs = theirs, ours
         return type(self)(_clip(ours, theirs, outside=False), self.version)
 
     def __sub__(self, other: Self) -> Self:
         ours, theirs = self.boundaries, other.boundaries
-        if not ours or not theirs:
+        if not ours or not theirs or self._complements(other):
             return self
+        if ours == theirs:
+            return type(self)([], self.version)
         if len(ours) <= len(theirs):
             return type(self)(_clip(ours, theirs, outside=True), self.version)
         return type(self)(_clip((~other).boundaries, ours, outside=False), self.version)
@@ -119,9 +125,23 @@ class AddressSet:
     def __or__(self, other: Self) -> Self:
         if not self.boundaries:
             return other
-        if not other.boundaries:
+        if not other.boundaries or other.boundaries == self.boundaries:
             return self
+        if self._complements(other):
+            return type(self).everything(self.version)
         return ~(~self & ~other)
+
+    def _complements(self, other: Self) -> bool:
+        """Whether the other is all the rest: filters part sources, so that this is frequent."""
+        ours, theirs = self.boundaries, other.boundaries
+        if abs(len(ours) - len(theirs)) > 2 or not ours or not theirs:
+            return False
+        inside = 1 if ours[0] == 0 else 0
+        if inside == (1 if theirs[0] == 0 else 0):
+            return False
+        if len(ours) > 4 and ours[inside + 1] != theirs[2 - inside]:
+            return False
+        return (~self).boundaries == theirs
 
     def __invert__(self) -> Self:
         boundaries, top = self.boundaries, 1 << BITS[self.version]
