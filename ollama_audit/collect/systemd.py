@@ -117,9 +117,11 @@ def _unit(block: dict[str, list[str]], owner: str = "") -> SystemdUnit:
     """A unit from one block of `systemctl show`."""
     one = {name: values[-1] for name, values in block.items()}
     paths = [one.get("FragmentPath", ""), *syntax.shown_words(one.get("DropInPaths", ""))]
-    if one.get("NeedDaemonReload") == "yes" and not owner:
+    on_disk = [] if owner else _paths(one.get("Id", ""), SYSTEM_FOLDERS)
+    unread = one.get("NeedDaemonReload") == "yes" or _has_unread(paths, on_disk)
+    if unread and not owner:
         # What systemd has not read yet is what it will do next.
-        paths = _with_unread(paths, _paths(one.get("Id", ""), SYSTEM_FOLDERS))
+        paths = _with_unread(paths, on_disk)
     program = _PROGRAM.search(one.get("ExecStart", ""))
     pairs = (word.partition("=") for word in syntax.shown_words(one.get("Environment", "")))
     return SystemdUnit(
@@ -139,11 +141,25 @@ def _unit(block: dict[str, list[str]], owner: str = "") -> SystemdUnit:
             for found in map(_FILE.fullmatch, block.get("EnvironmentFiles", []))
             if found
         ),
-        need_daemon_reload=one.get("NeedDaemonReload") == "yes",
+        need_daemon_reload=unread,
         executable=program[1] if program else "",
         properties={name: redact.text(one[name]) for name in SANDBOX if name in one},
         ip_address_allow=tuple(one.get("IPAddressAllow", "").split()),
         ip_address_deny=tuple(one.get("IPAddressDeny", "").split()),
+    )
+
+
+def _has_unread(loaded: list[str], on_disk: list[str]) -> bool:
+    """Whether a drop-in is there that systemd does not have.
+
+    NeedDaemonReload= does not say so of a folder of drop-ins that is new, as systemd keeps a list
+    of folders (252, observed). An empty file, or a link to /dev/null, masks another one.
+    """
+    folders = {os.path.realpath(path) for path in loaded if path}
+    return any(
+        os.path.realpath(path) not in folders and Path(path).stat().st_size > 0
+        for path in on_disk
+        if path.endswith(".conf")
     )
 
 

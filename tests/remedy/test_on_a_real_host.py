@@ -142,6 +142,10 @@ DRIFT = """
 mkdir -p /etc/systemd/system/ollama.service.d
 echo '[Service]' >/etc/systemd/system/ollama.service.d/override.conf
 """
+NEW_FOLDER = """
+mkdir /etc/systemd/system/ollama.service.d
+echo '[Service]' >/etc/systemd/system/ollama.service.d/override.conf
+"""
 LATER = """
 echo Environment=OLLAMA_NUM_PARALLEL=3 >>/etc/systemd/system/ollama.service.d/override.conf
 """
@@ -157,8 +161,9 @@ echo Environment=OLLAMA_NUM_PARALLEL=3 >>/etc/systemd/system/ollama.service.d/ov
             "private-key-readable-by-others",
         ),
         (DRIFT + RESTART + LATER, "running-configuration-differs"),
+        (RESTART + NEW_FOLDER + LATER, "running-configuration-differs"),
     ],
-    ids=["service", "permissions", "drift"],
+    ids=["service", "permissions", "drift", "new folder"],
 )
 def test_what_fails_is_mended_passes_and_fails_again(how: str, rules: str) -> None:
     """The product finds it, its script mends it, the product finds it gone, undo brings it back."""

@@ -193,7 +193,7 @@ is_loaded() {
   [[ $(systemctl show --property=NeedDaemonReload --value -- "$1") != yes ]] || return 1
   known=" $(systemctl show --property=DropInPaths --value -- "$1") "
   for file in {/etc,/run,/usr/local/lib,/usr/lib}/systemd/system/"$1".d/*.conf; do
-    [[ ! -e $file || $known == *"/${file##*/} "* ]] || return 1
+    [[ ! -s $file || $known == *"/${file##*/} "* ]] || return 1
   done
 }
 
