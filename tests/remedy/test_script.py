@@ -12,8 +12,9 @@ from ollama_audit.engine import evaluate
 from ollama_audit.registry import load_rules
 from ollama_audit.remedy.plan import plan
 from ollama_audit.remedy.script import script
-from ollama_audit.rule import Host, Remedy, Rule, Status
-from tests.hosts import host
+from ollama_audit.remedy.template import render_step
+from ollama_audit.rule import FileRole, Host, Remedy, Rule, Status
+from tests.hosts import UNIT, files, host, stat
 from tests.sealed import SEAL
 from tests.test_rules import table
 
@@ -52,24 +53,42 @@ def test_is_for_use_on_some_host_of_the_table(rule: Rule, remedy: Remedy) -> Non
     assert hosts_of(rule, remedy)
 
 
-@EACH
-def test_every_script_is_clean(rule: Rule, remedy: Remedy, tmp_path: Path) -> None:
-    texts = {written(each, f"{rule.name}.{remedy.name}") for each in hosts_of(rule, remedy)}
-    paths = []
-    for number, text in enumerate(sorted(texts)):
-        paths.append(tmp_path / f"{number}.sh")
-        paths[-1].write_text(text)
-        assert "BEGIN step 1 / 1" in text
-        subprocess.run(["bash", "-n", paths[-1]], check=True)
+def test_the_driver_and_every_step_are_clean(tmp_path: Path) -> None:
+    """One script with the steps of every remedy on every host: shellcheck is slow."""
+    bodies = {
+        render_step(rule, remedy, each, "step_00")
+        for rule in RULES
+        for remedy in rule.remedies
+        for each in hosts_of(rule, remedy)
+    }
+    steps = [
+        body.replace("step_00", f"step_{number:02}")
+        for number, body in enumerate(sorted(bodies), start=1)
+    ]
+    driver, main = written(host(), RULES[0].name).rsplit("main ", 1)
+    path = tmp_path / "harden.sh"
+    path.write_text("\n".join([driver, *steps, f"main {main}"]))
+    subprocess.run(["bash", "-n", path], check=True)
 
-    said = subprocess.run(["shellcheck", *paths], capture_output=True, text=True, check=False)
+    said = subprocess.run(["shellcheck", path], capture_output=True, text=True, check=False)
 
     assert said.stdout == ""
 
 
-def test_a_script_without_steps_is_clean(tmp_path: Path) -> None:
+@EACH
+def test_every_script_is_whole(rule: Rule, remedy: Remedy) -> None:
+    for each in hosts_of(rule, remedy):
+        text = written(each, f"{rule.name}.{remedy.name}")
+        assert f"# BEGIN step 1 / 1: {rule.name}.{remedy.name}\n" in text
+        assert text.endswith(f'# END step 1 / 1: {rule.name}.{remedy.name}\n\nmain "$@"\n')
+
+
+def test_a_script_of_several_steps_is_clean(tmp_path: Path) -> None:
+    changes = {UNIT: (FileRole.UNIT, stat(mode=0o666))}
+    text = written(host(files=files(changes)))
+    assert "# BEGIN step 2 / 2: not-sandboxed.systemd\n" in text
     path = tmp_path / "harden.sh"
-    path.write_text(written(host(), RULES[0].name))
+    path.write_text(text)
 
     said = subprocess.run(["shellcheck", path], capture_output=True, text=True, check=False)
 
