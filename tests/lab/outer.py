@@ -15,6 +15,7 @@ PACKAGES = {
     "ip": "iproute2",
     "nft": "nftables",
     "iptables": "iptables",
+    "ipset": "ipset",  # the comparison of the packet-filter engine with the kernel
     "gcc": "gcc",
     "unshare": "util-linux",
 }
