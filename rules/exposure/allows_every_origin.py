@@ -36,6 +36,7 @@ from ollama_audit.rule import (
     DropInSetting,
     Evidence,
     Host,
+    OllamaServer,
     Outcome,
     Remedy,
     Severity,
@@ -46,8 +47,10 @@ from ollama_audit.rule import (
     managed_servers,
     need,
     not_applicable,
+    on_disk,
     origins,
     passed,
+    place,
     rule,
     unread,
     unseen,
@@ -95,6 +98,7 @@ def allows_every_origin(host: Host) -> Outcome:
             value = variable(server, "OLLAMA_ORIGINS")
         except UnobservedError as unobserved:
             doubts.append(unobserved.fact)
+            open_to_all += _written(host, server)
             continue
         if entries := origins(value).open_entries:
             source = f"process {server.pid}, /proc/{server.pid}/environ"
@@ -106,3 +110,16 @@ def allows_every_origin(host: Host) -> Outcome:
     if not need(host.snapshot.servers):
         return not_applicable("no Ollama server is running")
     return passed("No stranger's web page may use Ollama through a browser")
+
+
+def _written(host: Host, server: OllamaServer) -> list[Evidence]:
+    """What the files of its unit admit, where the server's own environment was not read."""
+    unit = next((m.unit for m in managed_servers(host.snapshot) if m.server == server), None)
+    try:
+        setting = on_disk(unit).get("OLLAMA_ORIGINS") if unit else None
+    except UnobservedError:
+        return []
+    entries = origins(setting.value).open_entries if setting else ()
+    if not entries or setting is None:
+        return []
+    return [Evidence(place(setting), f"OLLAMA_ORIGINS holds {', '.join(entries)}")]

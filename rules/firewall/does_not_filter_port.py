@@ -40,12 +40,14 @@ from ollama_audit.rule import (
     Severity,
     Unknown,
     Zone,
+    as_unknown,
     failed,
     not_applicable,
     open_without_login,
     passed,
     rule,
     unread,
+    unseen,
 )
 
 _OTHERS = (Zone.LAN, Zone.VPN, Zone.INTERNET)
@@ -79,6 +81,13 @@ def does_not_filter_port(host: Host) -> Outcome:
         for endpoint, part in host.exposure.maybe_open_to(*_OTHERS)
         if endpoint.login is not Login.REQUIRED
     ]
+    doubts += [
+        Unknown(f"whether {endpoint.id} asks for a login is not known", endpoint.id, part.cure)
+        for endpoint, part in host.exposure.open_to(*_OTHERS)
+        if endpoint.login is Login.UNKNOWN or not endpoint.certain
+    ]
+    if families:
+        doubts += [*map(as_unknown, host.exposure.gaps), *unseen(host.snapshot)]
     if doubts:
         return unread(*doubts)
     if not families:

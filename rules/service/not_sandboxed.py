@@ -68,6 +68,7 @@ from ollama_audit.rule import (
     passed,
     rule,
     unread,
+    unseen,
 )
 
 _ENOUGH = {
@@ -183,6 +184,8 @@ def not_sandboxed(host: Host) -> Outcome:
         )
     need(host.snapshot.servers)
     need(host.snapshot.units)
+    if doubts := unseen(host.snapshot):
+        return unread(*doubts)
     if not managed:
         return not_applicable("no running server belongs to a systemd unit")
     if missing := [each.unit.name for each in managed if not each.unit.properties]:

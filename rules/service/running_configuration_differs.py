@@ -42,6 +42,7 @@ from ollama_audit.rule import (
     ManagedServer,
     Outcome,
     Remedy,
+    Setting,
     Severity,
     Unknown,
     UnobservedError,
@@ -55,6 +56,7 @@ from ollama_audit.rule import (
     place,
     rule,
     unread,
+    unseen,
     variable,
 )
 
@@ -117,7 +119,7 @@ def running_configuration_differs(host: Host) -> Outcome:
         )
     need(host.snapshot.servers)
     need(host.snapshot.units)
-    if doubts:
+    if doubts := [*doubts, *unseen(host.snapshot)]:
         return unread(*doubts)
     if not managed:
         return not_applicable("no running server belongs to a systemd unit")
@@ -138,14 +140,23 @@ def _stale(each: ManagedServer) -> list[Evidence]:
 def _differing(each: ManagedServer) -> dict[str, Evidence]:
     """What differs, by variable; `User` for the user."""
     given = on_disk(each.unit)
-    running = {setting.name: setting for setting in need(each.server.environment)}
-    names = sorted(n for n in given.keys() | running.keys() if n.startswith("OLLAMA_"))
+    # Of equal names Go reads the first.
+    running = {setting.name: setting for setting in reversed(need(each.server.environment))}
+    # systemd.exec(5): taken from the manager, or taken away after everything else.
+    passed_on = each.unit.properties.get("PassEnvironment", "").split()
+    for name in each.unit.properties.get("UnsetEnvironment", "").split():
+        given.pop(name.partition("=")[0], None)
+    names = sorted(
+        name
+        for name in given.keys() | running.keys()
+        if name.startswith("OLLAMA_") and name not in passed_on
+    )
     found: dict[str, Evidence] = {}
     for name in names:
         now, then = given.get(name), running.get(name)
         withheld = (now and now.value is None) or (then and then.value is None)
         specifier = now is not None and "%" in (now.value or "")
-        if withheld or specifier or (now and then and now.value == then.value):
+        if withheld or specifier or _alike(name, now, then):
             continue
         source = place(now) if now else each.unit.name
         will_be = now.value if now else "not set"
@@ -153,7 +164,18 @@ def _differing(each: ManagedServer) -> dict[str, Evidence]:
         found[name] = Evidence(
             source, f"{name}: {will_be} in the files, {is_now} in process {each.server.pid}"
         )
-    user = each.server.process.user
-    if each.unit.user and user and each.unit.user not in (user, str(need(each.server.process.uid))):
-        found["User"] = Evidence(each.unit.name, f"User={each.unit.user}, and {user} runs it")
+    user, written = each.server.process.user, each.unit.user or "root"
+    uid = need(each.server.process.uid)
+    is_it = written in (user, str(uid)) or (written == "root" and uid == 0)
+    if user and not is_it and not each.unit.dynamic_user:
+        found["User"] = Evidence(each.unit.name, f"User={written}, and {user} runs it")
     return found
+
+
+def _alike(name: str, one: Setting | None, two: Setting | None) -> bool:
+    """Whether Ollama takes both for the same; nothing and the empty text are."""
+    left, right = (one.value or "") if one else "", (two.value or "") if two else ""
+    if name == "OLLAMA_HOST":
+        written, running = bind_of(left), bind_of(right)
+        return (written.host, written.port) == (running.host, running.port)
+    return left == right

@@ -30,6 +30,8 @@ Service managers other than systemd are not asked; on such a host this rule does
 
 from __future__ import annotations
 
+import re
+
 from ollama_audit.rule import (
     Evidence,
     Host,
@@ -53,6 +55,8 @@ def runs_unmanaged(host: Host) -> Outcome:
     """Judge who started each server."""
     if host.snapshot.platform.init is not InitSystem.SYSTEMD:
         return not_applicable("process 1 is not systemd")
+    if known_or(host.snapshot.platform.container, ""):
+        return not_applicable("this is a container: what runs in it is its engine's to manage")
     servers = known_or(host.snapshot.servers, ())
     stray = [server for server in servers if not _managed(server)]
     if stray:
@@ -75,6 +79,17 @@ def runs_unmanaged(host: Host) -> Outcome:
     return passed("A service manager runs every Ollama server")
 
 
+_NOT_ITS_OWN = re.compile(
+    r"(?:user@.*|ssh|sshd|sshd@.*|dropbear.*|getty@.*|serial-getty@.*|console-getty"
+    r"|anacron|atd|cron|crond|cronie|fcron|rc-local|gdm\d?|lightdm|sddm|display-manager"
+    r"|tmux.*|screen.*)\.service"
+)
+"""Services whose children are what somebody started, not services of their own."""
+
+
 def _managed(server: OllamaServer) -> bool:
-    """In a service, not a session: `ollama.service`, and not `session-3.scope`."""
-    return bool(server.process.container) or server.process.unit.endswith(".service")
+    """In a service of its own: not in `session-3.scope`, and not what cron or ssh started."""
+    unit = server.process.unit
+    if server.process.container:
+        return True
+    return unit.endswith(".service") and not _NOT_ITS_OWN.fullmatch(unit)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ollama_audit.rule import Host, Status
 from tests.cases import Case
-from tests.hosts import HIDDEN, environment, host, server, servers
+from tests.hosts import HIDDEN, drop_in, environment, host, server, servers, unit, units
 
 
 def admitting(value: str | None) -> Host:
@@ -19,6 +19,15 @@ CASES = [
     Case("every page by HTTP", admitting("http://*"), Status.FAIL, "http://*"),
     Case("one site", admitting("https://chat.example.org"), Status.PASS),
     Case("any port of one address", admitting("http://192.168.1.10:*"), Status.PASS),
+    Case(
+        "the environment unread, and a star in a drop-in",
+        host(
+            servers=servers(server(env=HIDDEN)),
+            units=units(unit(files=(drop_in({"OLLAMA_ORIGINS": "*"}),))),
+        ),
+        Status.FAIL,
+        "override.conf:1",
+    ),
     Case("the environment unread", host(servers=servers(server(env=HIDDEN))), Status.UNKNOWN),
     Case("processes that hide", host(unseen=3), Status.UNKNOWN, "3 processes"),
     Case("no server runs", host(servers=servers()), Status.NOT_APPLICABLE),

@@ -4,11 +4,24 @@ from __future__ import annotations
 
 from ollama_audit.rule import Extent, Family, Login, Status
 from tests.cases import Case
-from tests.hosts import HIDDEN, endpoint, exposure, filters, host, packet_filter
+from tests.hosts import GAP, HIDDEN, endpoint, exposure, filters, host, packet_filter
 
 V4, V6 = Family.IPV4, Family.IPV6
 
 CASES = [
+    Case(
+        "every zone shut, and a tunnel nobody can judge",
+        host(exposure=exposure(endpoint(), gaps=(GAP,))),
+        Status.UNKNOWN,
+        GAP.reason,
+    ),
+    Case(
+        "open, and nobody can tell whether a login is asked",
+        host(exposure=exposure(endpoint(lan=Extent.ALL, login=Login.UNKNOWN))),
+        Status.UNKNOWN,
+        "asks for a login",
+    ),
+    Case("processes that hide", host(unseen=2), Status.UNKNOWN, "2 processes"),
     Case("every zone shut", host(exposure=exposure(endpoint())), Status.PASS),
     Case(
         "a network allowed",

@@ -88,6 +88,35 @@ CASES = [
         "replaced",
     ),
     Case("a variable of other programs", given(drop_in({"LANG": "C"}), running={}), Status.PASS),
+    Case(
+        "the same address in other words",
+        given(
+            drop_in({"OLLAMA_HOST": "http://0.0.0.0:11434/"}), running={"OLLAMA_HOST": "0.0.0.0"}
+        ),
+        Status.PASS,
+    ),
+    Case(
+        "set to nothing, and not set",
+        given(drop_in({"OLLAMA_ORIGINS": ""}), running={}),
+        Status.PASS,
+    ),
+    Case(
+        "passed on from systemd itself",
+        given(running=OPEN, properties={"PassEnvironment": "OLLAMA_HOST"}),
+        Status.PASS,
+    ),
+    Case(
+        "taken away again",
+        given(drop_in(OPEN), running={}, properties={"UnsetEnvironment": "OLLAMA_HOST"}),
+        Status.PASS,
+    ),
+    Case(
+        "no user written down, and not root",
+        given(running={}, user=""),
+        Status.FAIL,
+        "User=root, and ollama runs it",
+    ),
+    Case("processes that hide", host(unseen=2), Status.UNKNOWN, "2 processes"),
     Case("a drop-in unread", given(UNREAD, running={}), Status.UNKNOWN, "only root"),
     Case("the environment unread", host(servers=servers(server(env=HIDDEN))), Status.UNKNOWN),
     Case("units unread", host(units=HIDDEN), Status.UNKNOWN),

@@ -21,6 +21,30 @@ CASES = [
     ),
     Case("a user's own service", host(servers=servers(OF_A_USER)), Status.PASS),
     Case("in a container", host(servers=servers(server(in_container()))), Status.PASS),
+    *(
+        Case(
+            f"started by {unit}",
+            host(servers=servers(server(process(unit=unit)))),
+            Status.FAIL,
+            f"in {unit}",
+        )
+        for unit in (
+            "cron.service",
+            "ssh.service",
+            "sshd@1-10.0.0.1:22.service",
+            "user@1000.service",
+        )
+    ),
+    Case(
+        "a service of another name",
+        host(servers=servers(server(process(unit="llm.service")))),
+        Status.PASS,
+    ),
+    Case(
+        "the audit itself in a container",
+        host(container="docker", servers=servers(server(process(unit="")))),
+        Status.NOT_APPLICABLE,
+    ),
     Case("processes unread", host(servers=HIDDEN), Status.UNKNOWN, "only root"),
     Case("processes that hide", host(unseen=3), Status.UNKNOWN, "3 processes"),
     Case("without systemd", host(init=InitSystem.OPENRC), Status.NOT_APPLICABLE),
