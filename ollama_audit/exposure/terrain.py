@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from functools import cached_property
 from ipaddress import ip_address
+from typing import Any
 
 from ollama_audit.firewall.answer import Query, Reach
 from ollama_audit.firewall.reach import reach
 from ollama_audit.observed import Known, Unknown, known_or
 from ollama_audit.snapshot.host import HostSnapshot
-from ollama_audit.snapshot.network import Interface, NetworkNamespace
+from ollama_audit.snapshot.network import Interface, Listener, NetworkNamespace
 from ollama_audit.snapshot.process import OllamaServer, Process
 from ollama_audit.snapshot.service import SystemdUnit
 
@@ -20,6 +21,8 @@ class Terrain:
     def __init__(self, snapshot: HostSnapshot) -> None:
         self.snapshot = snapshot
         self._answers: dict[tuple[int, Query], Reach] = {}
+        self.steps: dict[tuple[int, Listener], Any] = {}
+        """What each listener's owner does with a connection, once it was worked out."""
 
     @cached_property
     def namespaces(self) -> dict[int, NetworkNamespace]:

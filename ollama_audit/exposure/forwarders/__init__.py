@@ -75,7 +75,17 @@ def passes_on(terrain: Terrain, listener: Listener) -> bool:
 def onward(
     terrain: Terrain, namespace: NetworkNamespace, listener: Listener, owners: tuple[int, ...]
 ) -> tuple[Onward, ...]:
-    """The steps that the owners of a listener may take with a connection."""
+    """The steps that the owners of a listener may take with a connection, worked out once."""
+    key = (namespace.inode, listener)
+    if key not in terrain.steps:
+        terrain.steps[key] = _onward(terrain, namespace, listener, owners)
+    found: tuple[Onward, ...] = terrain.steps[key]
+    return found
+
+
+def _onward(
+    terrain: Terrain, namespace: NetworkNamespace, listener: Listener, owners: tuple[int, ...]
+) -> tuple[Onward, ...]:
     processes = [terrain.processes[pid] for pid in owners if pid in terrain.processes]
     processes.sort(key=lambda process: (process.name not in FORWARDERS, process.pid == 1))
     if not processes:

@@ -159,8 +159,12 @@ def steps(  # noqa: PLR0913, PLR0917 - the ends of a step are where a connection
 ) -> tuple[Onward, ...]:
     """The steps that these passages make, for each upstream and each kind of client one."""
     grouped: dict[Upstream, list[Passage]] = {}
+    passing: dict[int, Gate] = {}
     for passage in passages:
-        if passage.gate.passing:
+        gate = passage.gate
+        if id(gate) not in passing and gate.passing:
+            passing[id(gate)] = gate
+        if id(gate) in passing:
             grouped.setdefault(passage.upstream, []).append(passage)
     found: list[Onward] = []
     for upstream, everything in grouped.items():
@@ -191,10 +195,11 @@ def _of_upstream(  # noqa: PLR0913, PLR0917 - as above
     tls: Encryption,
 ) -> Iterator[Onward]:
     free = locked = doubtful = NOBODY
-    for passage in group:
-        free |= passage.gate.free
-        locked |= passage.gate.locked
-        doubtful |= passage.gate.doubtful
+    # Many passages share one gate.
+    for gate in {id(passage.gate): passage.gate for passage in group}.values():
+        free |= gate.free
+        locked |= gate.locked
+        doubtful |= gate.doubtful
     doubtful -= free
     locked = locked - free - doubtful
     hosts = {passage.host for passage in group}
@@ -205,7 +210,12 @@ def _of_upstream(  # noqa: PLR0913, PLR0917 - as above
     ):
         if not clients:
             continue
-        concerned = [passage for passage in group if passage.gate.passing & clients]
+        meant = {
+            id(passage.gate)
+            for passage in {id(each.gate): each for each in group}.values()
+            if passage.gate.passing & clients
+        }
+        concerned = [passage for passage in group if id(passage.gate) in meant]
         yield Onward(
             hop=Hop(kind="reverse-proxy", name=name, pid=process.pid, detail=concerned[0].detail),
             namespace=namespace if upstream.address else None,
@@ -224,17 +234,17 @@ def _of_upstream(  # noqa: PLR0913, PLR0917 - as above
 
 def _because(group: list[Passage], clients: Clients, login: Login) -> tuple[str, ...]:
     said: dict[str, None] = {}
-    for passage in group:
-        part = passage.gate.doubtful if login is Login.UNKNOWN else passage.gate.locked
+    for gate in {id(passage.gate): passage.gate for passage in group}.values():
+        part = gate.doubtful if login is Login.UNKNOWN else gate.locked
         if part & clients:
-            said.update(dict.fromkeys(passage.gate.because))
+            said.update(dict.fromkeys(gate.because))
     return tuple(said)[:_MOST_NAMED]
 
 
 def _open_paths(group: list[Passage], clients: Clients) -> tuple[str, ...]:
     """The paths answered freely, where others ask for a login; in the order of `REQUESTS`."""
-    closed = any((passage.gate.locked | passage.gate.doubtful) & clients for passage in group)
-    if not closed:
+    gates = {id(passage.gate): passage.gate for passage in group}.values()
+    if not any((gate.locked | gate.doubtful) & clients for gate in gates):
         return ()
     opened = [passage.asked for passage in group if passage.gate.free & clients]
     return tuple(dict.fromkeys(opened))

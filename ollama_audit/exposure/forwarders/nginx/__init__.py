@@ -67,6 +67,9 @@ def _http(
     http = _within(directives, "http")
     values = Values(http)
     upstreams = _upstreams(http)
+    # What servers inherit; a block is nobody's to inherit.
+    resolved: dict[str, tuple[Upstream, ...]] = {}
+    around = tuple(each for each in http if each.block is None)
     for each in http:
         if each.name != "server" or each.block is None:
             continue
@@ -74,27 +77,32 @@ def _http(
         if listening is None:
             continue
         tls, near = listening
-        server = Server(http, each.block, values, tls=tls)
+        server = Server(around, each.block, values, tls=tls)
         encryption = Encryption.TLS if tls else Encryption.PLAIN
         for method, path in requests(prefixes(each.block)):
             for end in server.ends(method, path):
-                for passage in _passages(found, upstreams, path, end, own if near else EVERYONE):
+                clients = own if near else EVERYONE
+                for passage in _passages(found, upstreams, path, end, clients, resolved):
                     yield encryption, passage
 
 
-def _passages(
+def _passages(  # noqa: PLR0913, PLR0917 - what all servers share comes along
     found: ProxyConfiguration,
     upstreams: dict[str, Directive],
     asked: str,
     end: End,
     clients: Clients,
+    known: dict[str, tuple[Upstream, ...]],
 ) -> Iterator[Passage]:
-    if end.status or not (gate := end.gate & only(clients)).passing:
+    gate = end.gate if clients is EVERYONE else end.gate & only(clients)
+    if end.status:
         return
     if end.reason:
         yield Passage(asked, asked, Upstream(reason=end.reason), gate, end.detail)
         return
-    for upstream in _resolved(found, upstreams, end.target):
+    if end.target not in known:
+        known[end.target] = tuple(_resolved(found, upstreams, end.target))
+    for upstream in known[end.target]:
         yield Passage(asked, end.path, upstream, gate, end.detail, end.host)
 
 

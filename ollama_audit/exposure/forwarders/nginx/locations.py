@@ -114,7 +114,7 @@ def prefixes(server: Block) -> list[str]:
     """Below which paths a server may pass something on: the literal parts of its locations."""
     found: list[str] = []
     for each in server:
-        if each.name == "location" and each.block is not None:
+        if each.name == "location" and each.block is not None and _leads_on(each.block):
             modifier, pattern = _kind(each)
             if modifier in {"~", "~*"}:
                 pattern = _literal(pattern)
@@ -126,6 +126,17 @@ def prefixes(server: Block) -> list[str]:
         elif each.name == "if" and each.block is not None:
             found += prefixes(each.block)
     return [prefix for prefix in dict.fromkeys(found) if prefix.startswith("/")]
+
+
+_LEADING = ("proxy_pass", "rewrite", "try_files", "error_page", "content_by_lua", "js_content")
+
+
+def _leads_on(block: Block) -> bool:
+    """Whether something in a location may pass a request on."""
+    return any(
+        each.name.startswith(_LEADING) or (each.block is not None and _leads_on(each.block))
+        for each in block
+    )
 
 
 def _literal(pattern: str) -> str:

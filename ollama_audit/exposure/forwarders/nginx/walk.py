@@ -25,6 +25,17 @@ _MOST_WAYS = 64
 _PROGRAMS = ("content_by_lua", "js_content", "perl")
 
 
+_SCRIPT = frozenset(
+    {"if", "set", "return", "rewrite", "break", "try_files", "error_page", "auth_request"}
+)
+"""What makes an end depend on more than the location."""
+
+
+_ELSEWHERE = frozenset({"fastcgi_pass", "uwsgi_pass", "scgi_pass", "memcached_pass"})
+_Plain = tuple[Gate, Directive | None, str | None]
+"""The gate, what passes requests on (None: nothing does), and the Host header it sends."""
+
+
 @dataclass(frozen=True, slots=True)
 class State:
     """A request on its way through the phases."""
@@ -77,11 +88,64 @@ class Server:
     block: Block
     values: Values
     tls: bool
-    own_host: bool = False
-    ends_made: int = field(default=0)
+    ends_made: int = 0
+    _scripts: bool | None = None
+    _plain: dict[tuple[int, str], _Plain | None] = field(default_factory=dict)
 
     def ends(self, method: str, path: str) -> list[End]:
         """Everything that a request may come to, each with the clients that get there."""
+        plain = self._plainly(method, path)
+        if plain is not None:
+            return plain
+        start = self._started(method, path)
+        return [end for state in self._scripted(self.block, start) for end in self._served(state)]
+
+    def _plainly(self, method: str, path: str) -> list[End] | None:
+        """The ends of a request in a location without a script; None when it takes more.
+
+        Such a location does the same with every path, so that it is judged once.
+        """
+        if self._scripts is None:
+            self._scripts = any(each.name in _SCRIPT for each in (*self.http, *self.block))
+        if self._scripts:
+            return None
+        place = find(self.block, path)
+        if place is None or len(place.blocks) != 1:
+            return None
+        block = place.blocks[0]
+        key = (id(block), method)
+        if key not in self._plain:
+            self._plain[key] = self._judged(method, path, place)
+        known = self._plain[key]
+        if known is None:
+            return None
+        gate, handler, host = known
+        if handler is None:
+            return []
+        scheme, _, rest = handler.args[0].partition("://")
+        authority, slash, uri = rest.partition("/")
+        sent = f"/{uri}{path.removeprefix(place.prefix)}" if slash else path
+        target = f"{scheme}://{authority}"
+        return [End(gate, target=target, path=sent, host=host, detail=handler.at)]
+
+    def _judged(self, method: str, path: str, place: Place) -> _Plain | None:
+        block = place.blocks[0]
+        if any(each.name in _SCRIPT or each.name == "limit_except" for each in block):
+            return None
+        layers = (self.http, self.block, block)
+        handler = _handler(layers)
+        if handler is None or handler.name in _ELSEWHERE:
+            return SHUT, None, None
+        if handler.name != "proxy_pass" or not handler.args:
+            return None
+        if "$" in handler.args[0] or "unix:" in handler.args[0]:
+            return None
+        state = replace(self._started(method, path), layers=layers)
+        gate = state.gate & access.gate(layers, self.values, state.request, OPEN)
+        authority = handler.args[0].partition("://")[2].partition("/")[0]
+        return gate, handler, self._host(state, authority)
+
+    def _started(self, method: str, path: str) -> State:
         certificates = inherited((self.http, self.block), "ssl_verify_client")
         request = Request(
             method=method,
@@ -93,8 +157,7 @@ class Server:
         )
         self.ends_made = 0
         gate = access.certificate(request)
-        start = State(request, gate=gate, layers=(self.http, self.block))
-        return [end for state in self._scripted(self.block, start) for end in self._served(state)]
+        return State(request, gate=gate, layers=(self.http, self.block))
 
     def _served(self, state: State) -> Iterator[End]:
         """From the end of the server's script on."""
