@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fnmatch
 import os
-import posixpath
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -38,7 +37,7 @@ class Rooted:
             if part in {"", "."}:
                 continue
             if part == "..":
-                done = posixpath.dirname(done) if done != "/" else done
+                done = done.rpartition("/")[0]
                 continue
             here = f"{done}/{part}"
             try:

@@ -11,6 +11,7 @@ from ipaddress import ip_address
 
 from ollama_audit.addresses import AddressSet
 from ollama_audit.exposure.forwarders import Onward, onward
+from ollama_audit.exposure.hostcheck import checks_host, refused
 from ollama_audit.exposure.model import Encryption, Hop, Login
 from ollama_audit.exposure.sockets import admitted, candidates
 from ollama_audit.exposure.terrain import Terrain
@@ -37,6 +38,8 @@ class Arrival:
     login: Login = Login.NONE
     login_because: tuple[str, ...] = ()
     open_paths: tuple[str, ...] = ()
+    checks_host: bool = False
+    """The server answers only to names of this machine, and nobody on the way has set one."""
     tls: Encryption = Encryption.PLAIN
     because: tuple[str, ...] = ()
     """Why it is not sure, where it is not."""
@@ -231,7 +234,10 @@ def _landed(
             process = terrain.servers[pid].process
             let_in = admitted(terrain.unit_of(process), everyone.version)
             hop = Hop(kind="socket", name=f"ollama ({pid}) at {listener}", pid=pid)
-            return [Arrival(surely=let_in, possibly=let_in, server=pid, hops=(hop,))]
+            checks = checks_host(terrain.servers[pid], listener)
+            return [
+                Arrival(surely=let_in, possibly=let_in, server=pid, hops=(hop,), checks_host=checks)
+            ]
     return [
         arrival
         for step in onward(terrain, namespace, listener, owners)
@@ -272,9 +278,16 @@ def _followed(
             open_paths=step.open_paths or inner.open_paths,
             because=(*outer.because, *inner.because),
             cure=step.cure or inner.cure,
+            checks_host=inner.checks_host and step.hosts is None,
         )
         for inner, sure in _from_process(terrain, step, seen)
+        if not (inner.checks_host and _all_refused(terrain, step))
     ]
+
+
+def _all_refused(terrain: Terrain, step: Onward) -> bool:
+    """Whether a process sends along only Host headers that Ollama answers with 403."""
+    return step.hosts is not None and all(refused(terrain.snapshot, host) for host in step.hosts)
 
 
 def _either(outer: Login, inner: Login) -> Login:

@@ -220,6 +220,23 @@ def test_upstream_group_and_includes() -> None:
     assert verdict(steps(configured("nginx", files))) == "login"
 
 
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ("", ("ollama",)),
+        ("proxy_set_header Host localhost:11434;", ("localhost:11434",)),
+        ("proxy_set_header Host ai.example.com;", ("ai.example.com",)),
+        ("proxy_set_header Host $host;", None),
+        ("proxy_set_header X-Real-IP $remote_addr;", ("ollama",)),
+    ],
+)
+def test_the_host_header_that_is_sent_along(setting: str, expected: tuple[str, ...] | None) -> None:
+    around = "upstream ollama { server 127.0.0.1:11434; }"
+    text = f"location / {{ proxy_pass http://ollama; {setting} }}"
+    (step,) = steps(configured("nginx", http(text, around)))
+    assert step.hosts == expected
+
+
 def test_stream() -> None:
     server = "listen 80; allow 192.168.1.0/24; deny all; proxy_pass 127.0.0.1:11434;"
     text = f"stream {{ server {{ {server} }} }}"

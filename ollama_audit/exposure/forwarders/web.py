@@ -202,7 +202,6 @@ def _of_upstream(  # noqa: PLR0913, PLR0917 - as above
         doubtful |= gate.doubtful
     doubtful -= free
     locked = locked - free - doubtful
-    hosts = {passage.host for passage in group}
     for clients, login in (
         (free, Login.NONE),
         (doubtful, Login.UNKNOWN),
@@ -216,6 +215,7 @@ def _of_upstream(  # noqa: PLR0913, PLR0917 - as above
             if passage.gate.passing & clients
         }
         concerned = [passage for passage in group if id(passage.gate) in meant]
+        hosts = {passage.host for passage in concerned}
         yield Onward(
             hop=Hop(kind="reverse-proxy", name=name, pid=process.pid, detail=concerned[0].detail),
             namespace=namespace if upstream.address else None,
@@ -226,7 +226,9 @@ def _of_upstream(  # noqa: PLR0913, PLR0917 - as above
             login_because=() if login is Login.NONE else _because(concerned, clients, login),
             open_paths=_open_paths(concerned, clients) if login is Login.NONE else (),
             tls=tls,
-            hosts=None if None in hosts else tuple(sorted(host for host in hosts if host)),
+            hosts=None
+            if None in hosts
+            else tuple(sorted(host for host in hosts if host is not None)),
             reason=upstream.reason,
             cure=upstream.cure,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.lab.scenario import LOGIN, NOTHING, OPEN, Scenario
+from tests.lab.scenario import LOGIN, NOTHING, OPEN, OTHER, Scenario
 
 
 def nginx(server: str, *, listen: str = "listen 80; listen [::]:80;", around: str = "") -> str:
@@ -133,6 +133,16 @@ SCENARIOS = [
         ),
         ports=(80, 8080),
         truth={"lan? -> lan?:80": OPEN, "lan? -> lan?:8080": NOTHING, "self4 -> lo4:8080": OPEN},
+    ),
+    Scenario(
+        name="nginx-upstream-name",
+        about="nginx that sends the name of its upstream group, which Ollama answers with 403",
+        setup=nginx(
+            "location / { proxy_pass http://ollama; }",
+            around="upstream ollama { server 127.0.0.1:11434; }",
+        ),
+        ports=(80,),
+        truth={"lan? -> lan?:80": OTHER},
     ),
     Scenario(
         name="nginx-key",

@@ -1,0 +1,83 @@
+"""The files of a running proxy are found as it finds them, and nothing is run for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ollama_audit.collect import proxies
+from ollama_audit.collect.rooted import Rooted
+from ollama_audit.collect.run import children_started
+from ollama_audit.observed import Known, Observed
+from ollama_audit.snapshot.process import Process
+from tests.hosts import process
+
+TREE = {
+    "etc/nginx/nginx.conf": "http { include /etc/nginx/sites/*; include parts/a.inc; }",
+    "etc/nginx/available/ai": "server { }",
+    "etc/nginx/parts/a.inc": "# empty",
+    "etc/nginx/sites/.hidden": "server { }",
+    "etc/hosts": "127.0.0.1 localhost\n10.0.0.5 ai-box AI # a name\n",
+}
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file system of its own, in which one site is an absolute link."""
+    for name, text in TREE.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    (tmp_path / "etc/nginx/sites/ai").symlink_to("/etc/nginx/available/ai")
+
+    def start(self: Rooted, _: Process, *, ours: bool = False) -> None:
+        del ours
+        self._root = str(tmp_path)
+
+    monkeypatch.setattr(Rooted, "__init__", start)
+    return tmp_path
+
+
+def arguments(*words: str) -> object:
+    """A replacement for reading the command line."""
+
+    def read(_: int) -> Observed[tuple[str, ...]]:
+        return Known(words, "/proc/50/cmdline")
+
+    return read
+
+
+@pytest.mark.usefixtures("root")
+def test_nginx_and_its_includes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proxies, "raw_arguments", arguments("nginx: master process nginx"))
+    before = children_started()
+    (found,) = proxies.read_proxies([process(50, name="nginx", parent=0)])
+    assert [file.path for file in found.files] == [
+        "/etc/nginx/nginx.conf",
+        "/etc/nginx/sites/ai",
+        "/etc/nginx/parts/a.inc",
+    ]
+    assert found.files[1].text == Known("server { }", "/etc/nginx/sites/ai")
+    assert found.names["ai"] == ("10.0.0.5",)
+    assert children_started() == before
+
+
+@pytest.mark.usefixtures("root")
+def test_the_file_that_was_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ("nginx: master process nginx -c /srv/other.conf",)
+    monkeypatch.setattr(proxies, "raw_arguments", arguments(*words))
+    (found,) = proxies.read_proxies([process(50, name="nginx", parent=0)])
+    assert found.main == "/srv/other.conf"
+    assert not isinstance(found.files[0].text, Known)
+
+
+def test_links_do_not_lead_out(root: Path) -> None:
+    (root / "etc/out").symlink_to("../../../../../../etc/hosts")
+    rooted = Rooted(process(50))
+    assert rooted.real("/etc/out") == f"{root}/etc/hosts"
+    (root / "etc/loop").symlink_to("loop")
+    assert not rooted.exists("/etc/loop")
+
+
+def test_others_are_left_alone() -> None:
+    assert proxies.read_proxies([process(51, name="postgres", parent=0)]) == ()
