@@ -21,6 +21,9 @@ ZONES = {
 }
 """Clients whose zone nobody can dispute; a neighbour on a public link is left out."""
 
+PUBLIC = {"lan6", "public4", "public6"}
+"""The host's addresses that the internet can send to by itself."""
+
 SHUT = {"none", "absent"}
 WHOLE = {"lan", "internet", "vpn"}
 """Zones of which every network has a client here; of containers there may be others."""
@@ -34,6 +37,8 @@ def zone_contradictions(report: Mapping[str, Any], measured: Mapping[Cell, Truth
     """
     through: set[tuple[str, str, int]] = set()
     for cell, truth in measured.items():
+        if ZONES.get(cell.source.name) == "internet" and cell.name not in PUBLIC:
+            continue  # only a router's translation brings the internet to a private address
         if cell.source.name in ZONES and truth.outcome in {OPEN, LOGIN}:
             through.add((ZONES[cell.source.name], _family(cell), cell.port.number))
     said = [

@@ -67,9 +67,11 @@ def test_there_are_forty_scenarios() -> None:
 
 @pytest.fixture
 def root() -> None:
-    """Skip without root or namespaces, but not in CI."""
-    if reason := unavailable():
-        assert os.environ.get("CI") != "true", reason
+    """Skip where nobody asked for minutes of image making; in CI, fail where it cannot be."""
+    reason = unavailable()
+    if os.environ.get("CI"):
+        assert not reason, reason
+    elif reason := reason or "boots hosts: set CI=1":
         pytest.skip(reason)
 
 
