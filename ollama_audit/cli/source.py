@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from pathlib import Path
 
@@ -20,20 +19,15 @@ def obtain(file: str | None, *, probe: bool) -> HostSnapshot:
         UsageProblem: The file cannot be read or holds no snapshot.
     """
     if file is None:
-        return _collect(probe=probe)
+        from ollama_audit.collect.host import collect  # noqa: PLC0415  # reads the host: heavy
+
+        return collect(probe=probe)
     from ollama_audit.snapshot.codec import SnapshotError, decode  # noqa: PLC0415
 
     try:
         return decode(read(file))
     except SnapshotError as problem:
         raise UsageProblem(f"{file}: no snapshot that this program reads: {problem}") from problem
-
-
-def _collect(*, probe: bool) -> HostSnapshot:
-    host = importlib.import_module("ollama_audit.collect.host")  # reads the host: heavy
-    collected = host.collect() if probe else host.collect(probe=False)
-    assert isinstance(collected, HostSnapshot)
-    return collected
 
 
 def read(file: str) -> bytes:
