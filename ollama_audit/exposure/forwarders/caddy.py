@@ -83,8 +83,13 @@ def caddy(
     if late := stale(found):
         return (unclear(process, late, kind="reverse-proxy", cure="sudo systemctl reload caddy"),)
     try:
-        servers = json.loads(found.running.value or "{}") or {}
-        servers = servers.get("apps", {}).get("http", {}).get("servers", {})
+        servers = json.loads(found.running.value or "{}")
+        servers = (
+            (servers if servers is not None else {})
+            .get("apps", {})
+            .get("http", {})
+            .get("servers", {})
+        )
         own = Clients(own_addresses(namespace, Family.IPV4), own_addresses(namespace, Family.IPV6))
         result: list[Onward] = []
         for server in servers.values():
@@ -149,14 +154,36 @@ def _certificates(server: dict[str, Any], *, tls: bool) -> Gate:
     policies = server.get("tls_connection_policies") or []
     wanted = [policy.get("client_authentication") or {} for policy in policies]
     strict = ("", "require_and_verify", "verify_if_given")
-    if not tls or not wanted or not all(wanted):
+    if not tls or not any(wanted):
         return OPEN
+    if not all(wanted) and not _named_by(server, policies):
+        return doubt("client_authentication for some names only")
+    wanted = [each for each in wanted if each]
     modes = [each.get("mode") or "require_and_verify" for each in wanted]
     if all(mode == "require_and_verify" for mode in modes):
         return login("client_authentication in tls_connection_policies")
     if any(mode in {"request", "require", *strict[2:]} for mode in modes):
         return OPEN
     return doubt("client_authentication in tls_connection_policies")
+
+
+def _named_by(server: dict[str, Any], policies: list[dict[str, Any]]) -> bool:
+    """Whether every route is for names whose policy asks for a certificate.
+
+    With such a policy Caddy serves a name only to who has asked for it in the handshake
+    (strict_sni_host).
+    """
+    named = {
+        name
+        for policy in policies
+        if policy.get("client_authentication")
+        for name in (policy.get("match") or {}).get("sni") or ()
+    }
+    routes = server.get("routes") or []
+    hosts = [set(_hosts(route.get("match"))) for route in routes]
+    return server.get("strict_sni_host") is not False and all(
+        each and each <= named for each in hosts
+    )
 
 
 def _prefixes(value: Any) -> list[str]:

@@ -358,7 +358,7 @@ class Server:
             if each.name == "try_files" and each.args:
                 last = each.args[-1]
                 if last.startswith("="):
-                    yield from self._error(state, int(last[1:] or 404), state.gate)
+                    yield from self._error(state, _status(last), state.gate)
                 else:
                     yield from self._redirected(state, last)
                 return
@@ -441,3 +441,8 @@ def _transparent(block: Block, layers: tuple[Block, ...]) -> bool:
     position = next(index for index, each in enumerate(layers) if each is block)
     around = layers[position - 1]
     return any(each.name in {"if", "limit_except"} and each.block is block for each in around)
+
+
+def _status(text: str) -> int:
+    """The status of `=404` in try_files; nginx refuses anything else."""
+    return int(text[1:]) if text[1:].isdecimal() else 404
