@@ -27,6 +27,7 @@ from ollama_audit.firewall.fields import Field, fib
 from ollama_audit.firewall.host import LOOPBACK
 from ollama_audit.firewall.machine import ACCEPT, BREAK, CONTINUE, DROP, Machine, World
 from ollama_audit.firewall.match import Match, both, restrict
+from ollama_audit.firewall.netlink import MalformedError
 from ollama_audit.firewall.sets import Hit, NftSet
 from ollama_audit.firewall.state import State, Tracking
 
@@ -180,7 +181,10 @@ class Lookup(Reader):
 
     def run(self, machine: Machine, world: World) -> bool:
         key = world.read(self.source, self.set.record.key_length)
-        found = self.set.look_up(key, machine.context.version)
+        try:
+            found = self.set.look_up(key, machine.context.version)
+        except (MalformedError, KeyError):
+            return machine.give_up(world, f"the set {self.set.record.name} is damaged in the dump")
         if self.target is None:
             match = found.membership
             return machine.decide(world, ~match if self.negated else match)

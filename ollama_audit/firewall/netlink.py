@@ -187,10 +187,16 @@ def rules(dump: bytes) -> Iterator[RuleRecord]:
         )
 
 
+LONGEST_KEY = 64
+"""NFT_DATA_VALUE_MAXLEN."""
+
+
 def sets(dump: bytes) -> Iterator[SetRecord]:
     """The sets and maps of a dump, without their elements."""
     for family, payload in messages(dump):
         found = attributes(payload)
+        if max(number(found[5]), number(found.get(7, b""))) > LONGEST_KEY:
+            raise MalformedError("a set with keys longer than the kernel allows")
         yield SetRecord(
             family=family,
             table=text(found[1]),

@@ -55,6 +55,11 @@ def reach(namespace: NetworkNamespace, query: Query) -> Reach:
     return _answer(query, walk, arrivals)
 
 
+def forget() -> None:
+    """Let go of compiled namespaces: for long-lived programs and tests."""
+    _KEPT.clear()
+
+
 def _version(query: Query) -> int:
     return 4 if query.family is Family.IPV4 else 6
 
