@@ -16,7 +16,7 @@ from ollama_audit.exposure.model import Encryption, Hop, Login
 from ollama_audit.exposure.sockets import admitted, candidates
 from ollama_audit.exposure.terrain import Terrain
 from ollama_audit.exposure.zones import version
-from ollama_audit.firewall.answer import LOCAL_CLIENT, End, Query, Reach
+from ollama_audit.firewall.answer import LOCAL_CLIENT, Effect, End, Query, Reach
 from ollama_audit.observed import Unknown
 from ollama_audit.snapshot.network import Family, Listener, NetworkNamespace
 
@@ -98,19 +98,28 @@ def approach(
         found += _arrivals(terrain, namespace, query, end, seen)
     covered = _union([end.possibly for end in reach.ends], reach)
     if rest := reach.unknown - covered:
-        # Where these connections end is not known either, so look at the socket they ask for.
-        end = End(
-            forwarded=False,
-            address=query.address,
-            port=query.port,
-            interface=query.interface,
-            surely=AddressSet.nothing(rest.version),
-            possibly=rest,
-        )
-        found += _arrivals(terrain, namespace, query, end, seen)
+        moved = _union([d.sources for d in reach.decisions if d.effect is Effect.TRANSLATE], reach)
+        if rest & moved:
+            # A rule has sent them somewhere else, so nothing is proven by who listens here.
+            reason = "where a translated connection ends is not known"
+            found.append(_nowhere(_asked(query, rest & moved), reason))
+        # Where the others end is not known either, so look at the socket they ask for.
+        found += _arrivals(terrain, namespace, query, _asked(query, rest - moved), seen)
     if reach.unknown:
         found = [_explained(arrival, reach) for arrival in found]
     return Approach(reach, tuple(arrival for arrival in found if arrival.possibly))
+
+
+def _asked(query: Query, sources: AddressSet) -> End:
+    """Where connections end if nothing translates them."""
+    return End(
+        forwarded=False,
+        address=query.address,
+        port=query.port,
+        interface=query.interface,
+        surely=AddressSet.nothing(sources.version),
+        possibly=sources,
+    )
 
 
 def _explained(arrival: Arrival, reach: Reach) -> Arrival:

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from ollama_audit.exposure.assess import assess
-from ollama_audit.exposure.forwarders import FORWARDERS, Onward
+from ollama_audit.exposure.forwarders import FORWARDERS, Onward, passes_on
 from ollama_audit.exposure.forwarders.clients import Clients
 from ollama_audit.exposure.model import Encryption, Login
 from ollama_audit.exposure.terrain import Terrain
@@ -67,6 +67,9 @@ def test_a_relay_leads_where_its_arguments_say(
         ("ssh", ["ssh", "-L", "8080:127.0.0.1:11434", "box"]),
         ("sshd", ["sshd: ada@pts/0"]),
         ("kubectl", ["kubectl", "port-forward", "svc/ollama", "11434"]),
+        ("rinetd", ["/usr/sbin/rinetd"]),
+        ("xinetd", ["/usr/sbin/xinetd", "-stayalive"]),
+        ("rootlessport", ["rootlessport"]),
     ],
 )
 def test_what_cannot_be_followed_is_unclear_and_says_why(name: str, arguments: list[str]) -> None:
@@ -123,3 +126,9 @@ def test_a_relay_that_does_not_lead_to_ollama_is_no_endpoint() -> None:
     whole = host().snapshot
     snapshot = replace(whole, processes=(running,), namespaces=Known((namespace(at),), "/proc"))
     assert assess(snapshot).endpoints == ()
+
+
+@pytest.mark.parametrize("name", ["rinetd", "xinetd", "rootlessport", "slirp4netns"])
+def test_a_relay_whose_configuration_is_not_read_is_looked_at_for_the_report(name: str) -> None:
+    snapshot = replace(host().snapshot, processes=(process(77, name=name),))
+    assert passes_on(Terrain(snapshot), listener("0.0.0.0:8080", owners=77))

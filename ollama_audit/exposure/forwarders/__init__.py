@@ -40,13 +40,21 @@ FORWARDERS: Mapping[str, Forwarder] = MappingProxyType(
         "lighttpd": unfollowed,
         "nginx": nginx,
         "openresty": nginx,
+        "ncat": relays.unread,
+        "pasta": relays.unread,
+        "pasta.avx2": relays.unread,
         "redir": relays.redir,
+        "rinetd": relays.unread,
+        "rootlessport": relays.unread,
+        "rootlesskit": relays.unread,
+        "slirp4netns": relays.unread,
         "socat": relays.socat,
         "ssh": relays.ssh,
         "sshd": relays.sshd,
         "systemd": relays.activated,
         "systemd-socket-": relays.socket_proxyd,
         "traefik": unfollowed,
+        "xinetd": relays.unread,
     }
 )
 """By /proc/PID/comm, of at most 15 characters."""

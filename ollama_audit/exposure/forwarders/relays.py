@@ -180,6 +180,19 @@ def holds_only(
     return ()
 
 
+def unread(
+    terrain: Terrain, namespace: NetworkNamespace, listener: Listener, process: Process
+) -> tuple[Onward, ...]:
+    """A program that is there to pass connections on, by a configuration nobody reads here.
+
+    rinetd(8), xinetd.conf(5) `redirect`, ncat(1); of rootless containers rootlessport (RootlessKit
+    and podman), slirp4netns(1) and pasta(1).
+    """
+    del terrain, namespace, listener
+    reason = f"{process.name} ({process.pid}) passes connections on; where to is not read"
+    return (unclear(process, reason, kind="relay"),)
+
+
 def _arguments(process: Process) -> tuple[str, ...]:
     return () if isinstance(process.arguments, Unknown) else process.arguments.value
 
