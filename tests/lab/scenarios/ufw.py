@@ -56,8 +56,7 @@ SCENARIOS = [
     ufw(
         "ufw-deny-before-allow",
         "a deny before the allow wins",
-        "ufw deny 11434/tcp >/dev/null; ufw allow 11434/tcp >/dev/null; "
-        "ufw insert 1 deny from any to any port 11434 proto tcp >/dev/null",
+        "ufw allow 11434/tcp >/dev/null; ufw insert 1 deny 11434 >/dev/null",
         {"lan4 -> lan4": NOTHING, "internet4 -> lan4": NOTHING},
     ),
     ufw(
