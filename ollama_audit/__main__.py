@@ -30,7 +30,11 @@ def main() -> None:
     except BrokenPipeError:
         code = BROKEN_PIPE
     except Exception as mistake:  # noqa: BLE001  # the last line of defence
-        code = _internal_error(mistake)
+        if _interrupted(mistake):
+            _say("interrupted")
+            code = INTERRUPTED
+        else:
+            code = _internal_error(mistake)
     _leave(code)
 
 
@@ -40,6 +44,12 @@ def _print_version() -> int:
     except BrokenPipeError:
         return BROKEN_PIPE
     return 0
+
+
+def _interrupted(mistake: BaseException) -> bool:
+    """Whether it is an interrupt in disguise: Python 3.11 wraps what __set_name__ raises."""
+    cause = mistake.__cause__
+    return cause is not None and (isinstance(cause, KeyboardInterrupt) or _interrupted(cause))
 
 
 def _internal_error(mistake: Exception) -> int:

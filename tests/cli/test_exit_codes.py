@@ -135,6 +135,22 @@ def test_internal_error_is_4_on_one_line_without_output() -> None:
     assert "Traceback" in loud.stderr
 
 
+def test_interrupt_that_python_wrapped_is_130_too() -> None:
+    code = (
+        "import sys, ollama_audit.cli.audit as a\n"
+        "def broken(*_, **__):\n"
+        "    try: raise KeyboardInterrupt\n"
+        "    except KeyboardInterrupt as stop: raise RuntimeError('__set_name__') from stop\n"
+        "a.make_report = broken\n"
+        "sys.argv = ['ollama-audit']\n"
+        "from ollama_audit.__main__ import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment()
+    )
+    assert (done.returncode, done.stderr) == (130, "ollama-audit: interrupted\n")
+
+
 def test_interrupt_is_130(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
