@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
+from ollama_audit.firewall import conditions as on
 from ollama_audit.firewall.fields import META, connection, payload, payload_may_miss, unknown
 from ollama_audit.firewall.instructions import (
     Between,
@@ -25,12 +26,15 @@ from ollama_audit.firewall.instructions import (
     Masquerade,
     Maybe,
     Redirect,
+    Require,
     RouteLookup,
+    SetByNumber,
     SetMark,
     SwapBytes,
     Translate,
     Verdict,
 )
+from ollama_audit.firewall.ipset import IpSets, match_set, words
 from ollama_audit.firewall.machine import DROP, REGISTER_BYTES, Instruction, register_offset
 from ollama_audit.firewall.netlink import (
     Attributes,
@@ -55,6 +59,9 @@ class Scope:
     sets: Mapping[SetKey, NftSet]
     decoded: dict[tuple[str, str, bytes], Instruction | None]
     """Instructions by family, table and expression, shared by all rules of a ruleset."""
+    saved: str = ""
+    """The rule as iptables-nft-save prints it; empty when it does not or cannot be trusted."""
+    ipsets: IpSets = field(default_factory=dict)
 
 
 class UnsupportedError(Exception):
@@ -96,9 +103,31 @@ def decode(scope: Scope) -> list[Instruction]:
             instruction = scope.decoded[key]
             if instruction is not None:
                 program.append(instruction)
+        return _with_set_names(program, scope) if SET_MATCH in scope.record.expressions else program
     except (MalformedError, KeyError):
         return [GiveUp("the rule is truncated in the dump")]
-    return program
+
+
+SET_MATCH = b"\x08\x00\x01\x00set\0"
+"""NFTA_MATCH_NAME of the match `set`, on little-endian machines."""
+
+
+def _with_set_names(program: list[Instruction], scope: Scope) -> list[Instruction]:
+    """Set matches name their set by a number that only the saved text translates."""
+    options = words(scope.saved)
+    found = [index for index, word in enumerate(options) if word == "--match-set"]
+    undecided = [index for index, item in enumerate(program) if isinstance(item, SetByNumber)]
+    if len(found) != len(undecided) or b"SET\0" in scope.record.expressions:
+        return program
+    result = list(program)
+    for place, index in zip(undecided, found, strict=True):
+        plain = not set(options) & {"--return-nomatch", "--packets-eq", "--bytes-eq"}
+        names = options[index + 1 : index + 3]
+        if plain and len(names) == 2:
+            test = match_set(scope.ipsets, *names)
+            negated = options[index - 1] == "!"
+            result[place] = Require(on.negated(test) if negated else test)
+    return result
 
 
 def _decode_one(name: str, parts: Attributes, scope: Scope) -> Instruction | None:

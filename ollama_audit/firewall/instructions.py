@@ -246,6 +246,11 @@ class Maybe(Reader):
 
 
 @dataclass(frozen=True, slots=True)
+class SetByNumber(Maybe):
+    """The iptables match `set`, whose set is not known by name."""
+
+
+@dataclass(frozen=True, slots=True)
 class SetMark(Writer):
     """Put a register into the packet's mark or the connection's."""
 

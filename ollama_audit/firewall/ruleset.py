@@ -10,8 +10,8 @@ from ollama_audit.firewall.chains import Chain, ChainKey, Hook
 from ollama_audit.firewall.expressions import Scope, decode, expression_list
 from ollama_audit.firewall.hooks import Hooks
 from ollama_audit.firewall.host import Host
-from ollama_audit.firewall.ipset import changed_ipsets, parse_ipsets
-from ollama_audit.firewall.iptables import legacy_chains
+from ollama_audit.firewall.ipset import IpSet, IpSets, changed_ipsets, parse_ipsets
+from ollama_audit.firewall.iptables import legacy_chains, parse_save
 from ollama_audit.firewall.machine import Instruction, Program
 from ollama_audit.firewall.sets import NftSet
 from ollama_audit.observed import Unknown, UnobservedError, known_or, need
@@ -30,7 +30,7 @@ NETDEV_HOOKS = {0: "ingress", 1: "egress"}
 """NF_INET_* and NF_NETDEV_* (linux/netfilter.h)."""
 
 
-def nftables_chains(dump: NftablesDump) -> Iterator[Chain]:
+def nftables_chains(dump: NftablesDump, texts: Texts) -> Iterator[Chain]:
     """The chains of a dump; rules and sets are decoded when they are met.
 
     Raises:
@@ -49,7 +49,42 @@ def nftables_chains(dump: NftablesDump) -> Iterator[Chain]:
         records = by_chain.get((chain.family, chain.table, chain.name), [])
         hook = None if (chain.family, chain.table) in dormant else _hook(chain)
         key = ChainKey("nftables", chain.family, chain.table, chain.name)
-        yield Chain(key, chain.handle, hook, _Compiler(records, sets, decoded))
+        lines = texts.lines(chain.family, chain.table, chain.name, len(records))
+        compiler = _Compiler(records, sets, decoded, lines, texts.ipsets)
+        yield Chain(key, chain.handle, hook, compiler)
+
+
+def captured_ipsets(capture: FirewallCapture) -> dict[str, IpSet]:
+    """The ipsets, with those marked that rules of any backend add to or remove from."""
+    found = parse_ipsets(known_or(capture.ipsets, ""))
+    saves = (
+        capture.iptables_save,
+        capture.ip6tables_save,
+        capture.iptables_legacy_save,
+        capture.ip6tables_legacy_save,
+    )
+    for saved in saves:
+        for name in changed_ipsets(known_or(saved, "")):
+            if name in found:
+                found[name].changes = True
+    return found
+
+
+class Texts:
+    """What commands printed beside the dump: names that iptables' structures lack."""
+
+    def __init__(self, capture: FirewallCapture) -> None:
+        self.ipsets = captured_ipsets(capture)
+        self._chains = {}
+        for family, fact in (("ip", capture.iptables_save), ("ip6", capture.ip6tables_save)):
+            saved = known_or(fact, "")
+            if "incompatible" not in saved:
+                self._chains[family] = parse_save(saved)
+
+    def lines(self, family: str, table: str, chain: str, count: int) -> list[str]:
+        """A chain's rules as iptables-nft-save prints them, if it prints every one of them."""
+        found = self._chains.get(family, {}).get((table, chain))
+        return found.lines if found is not None and len(found.lines) == count else [""] * count
 
 
 class _Compiler:
@@ -60,10 +95,14 @@ class _Compiler:
         records: list[netlink.RuleRecord],
         sets: dict[netlink.SetKey, NftSet],
         decoded: dict[tuple[str, str, bytes], Instruction | None],
+        lines: list[str],
+        ipsets: IpSets,
     ) -> None:
         self.records = records
         self.sets = sets
         self.decoded = decoded
+        self.lines = lines
+        self.ipsets = ipsets
 
     def __call__(self) -> list[Program]:
         return [
@@ -76,9 +115,9 @@ class _Compiler:
                     handle=record.handle,
                     position=position,
                 ),
-                decode(Scope(record, self.sets, self.decoded)),
+                decode(Scope(record, self.sets, self.decoded, line, self.ipsets)),
             )
-            for position, record in enumerate(self.records, 1)
+            for position, (record, line) in enumerate(zip(self.records, self.lines, strict=True), 1)
         ]
 
 
@@ -160,7 +199,7 @@ def compile_namespace(namespace: NetworkNamespace) -> Compiled:
     host = Host(namespace)
     dump = need(capture.nftables)
     try:
-        chains = {chain.key: chain for chain in nftables_chains(dump)}
+        chains = {chain.key: chain for chain in nftables_chains(dump, Texts(capture))}
     except (netlink.MalformedError, KeyError) as error:
         reason = f"the captured nf_tables ruleset is damaged: {error}"
         raise UnobservedError(Unknown(reason, "nf_tables dump")) from error
@@ -187,8 +226,4 @@ def _legacy(capture: FirewallCapture) -> Iterator[Chain]:
         if missing:
             reason = f"iptables-legacy-save does not show the table {missing[0]}"
             raise UnobservedError(Unknown(reason, "iptables-legacy-save"))
-        ipsets = parse_ipsets(known_or(capture.ipsets, ""))
-        for name in changed_ipsets(text):
-            if name in ipsets:
-                ipsets[name].changes = True
-        yield from legacy_chains(text, version, ipsets)
+        yield from legacy_chains(text, version, captured_ipsets(capture))

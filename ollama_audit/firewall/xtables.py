@@ -23,6 +23,7 @@ from ollama_audit.firewall.instructions import (
     Maybe,
     RedirectTo,
     Require,
+    SetByNumber,
     SetMasked,
     TranslateTo,
     Verdict,
@@ -258,6 +259,8 @@ MATCHES: Final[dict[str, MatchDecoder]] = {
 
 def decode_match(name: str, revision: int, info: bytes, version: int) -> Instruction:
     """One match; `version` is that of the table, 4 or 6."""
+    if name == "set":
+        return SetByNumber()
     decoder = MATCHES.get(name)
     if decoder is None:
         return Maybe()
