@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ollama_audit.cli import output, source
 from ollama_audit.cli.exits import ExitCode, UsageProblem
+from ollama_audit.cli.names import unknown_name
 
 BACKUPS = Path("/var/backups/ollama-audit")
 """Where a script keeps its runs (remedy/templates/keep.sh)."""
@@ -63,7 +64,7 @@ def _made(request: Request) -> tuple[str, str]:
     try:
         made = plan(evaluate(rules, host), host, rules, only=request.only)
     except UnknownStepError as problem:
-        raise UsageProblem(str(problem)) from problem
+        raise unknown_name("rule or remedy", problem.name, problem.known) from problem
     return render_plan(made), script(made, host, rules)
 
 

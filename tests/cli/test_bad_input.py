@@ -37,6 +37,7 @@ def sound(tmp_path: Path) -> Path:
         (["reach", "--from", "192.0.2.1", "--to", "192.0.2.2:65536"], "ADDR:PORT"),
         (["reach", "--to", "192.0.2.2:80"], "--from"),
         (["reach", "-f", "json"], "--from"),
+        (["remediate", "--only", "runs-as-rot"], "did you mean runs-as-root"),
         (["explain"], "RULE"),
         (["-o"], "-o"),
         (["-f", "json", "-f", "terminal"], "cannot share standard output"),
@@ -53,7 +54,7 @@ def test_mistake_is_2_and_says_how_to_mend_it(
         if arguments[0] in {"explain", "rulez"} or arguments == ["-o"]
         else ["--snapshot", str(sound)]
     )
-    at = 1 if arguments[0] == "reach" else 0
+    at = 1 if arguments[0] in {"reach", "remediate"} else 0
     done = run(*arguments[:at], *given, *arguments[at:])
     assert done.returncode == 2
     assert words in done.stderr
