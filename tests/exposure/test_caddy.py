@@ -76,6 +76,7 @@ def altered(**route: Any) -> str:
         ({"match": [{"expression": "x"}], "handle": [{"handler": "static_response"}]}, "doubt"),
         ({"match": [{"host": ["a"]}], "handle": [{"handler": "static_response"}]}, "open"),
         ({"match": [{"path": ["/api/*"]}], "handle": [{"handler": "static_response"}]}, "open"),
+        ({"match": [{"path": [""]}], "handle": [{"handler": "static_response"}]}, "open"),
         ({"match": [{"path": ["*"]}], "handle": [{"handler": "static_response"}]}, "shut"),
         ({"match": [{"method": ["GET"]}], "handle": [{"handler": "static_response"}]}, "open"),
     ],

@@ -381,8 +381,8 @@ class _Walk:
 def _fits(pattern: str, path: str) -> bool:
     """A path matcher: exact, or with `*` at an end, or as a glob; letter case does not count."""
     pattern, path = pattern.lower(), path.lower()
-    if pattern == "*":
-        return True
+    if pattern in {"", "*"}:
+        return pattern == "*"
     parts = [re.escape(part) for part in pattern.split("*")]
     across = pattern.count("*") == 1 and (pattern[0] == "*" or pattern[-1] == "*")
     anything = ".*" if across or (pattern[0] == pattern[-1] == "*") else "[^/]*"
