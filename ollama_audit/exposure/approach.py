@@ -99,9 +99,12 @@ def approach(
     covered = _union([end.possibly for end in reach.ends], reach)
     if rest := reach.unknown - covered:
         moved = _union([d.sources for d in reach.decisions if d.effect is Effect.TRANSLATE], reach)
+        held = terrain.holder(query.address)
+        if held is not None and held[0].inode != namespace.inode:
+            moved = rest
         if rest & moved:
-            # A rule has sent them somewhere else, so nothing is proven by who listens here.
-            reason = "where a translated connection ends is not known"
+            # They go somewhere else, so nothing is proven by who listens here.
+            reason = "whether the connection gets to where it is sent is not known"
             found.append(_nowhere(_asked(query, rest & moved), reason))
         # Where the others end is not known either, so look at the socket they ask for.
         found += _arrivals(terrain, namespace, query, _asked(query, rest - moved), seen)
