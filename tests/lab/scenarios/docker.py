@@ -81,10 +81,6 @@ SCENARIOS = [
         "-p 11434:11434",
         {"internet4 -> lan4": OPEN},
         daemon="'{\"userland-proxy\": false}'",
-        pending=(
-            "Who gets through: a connection from 127.0.0.1 that masquerading lets out is called "
-            "shut, though the engine does not know"
-        ),
     ),
     docker(
         "docker-unpublished",

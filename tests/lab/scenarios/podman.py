@@ -4,11 +4,6 @@ from __future__ import annotations
 
 from tests.lab.scenario import NOTHING, OPEN, Scenario
 
-MASQUERADED = (
-    "Who gets through: a connection from 127.0.0.1 that masquerading lets out is called shut, "
-    "though the engine does not know"
-)
-
 SCENARIOS = [
     Scenario(
         name="podman-rootful",
@@ -19,7 +14,6 @@ SCENARIOS = [
             sleep 0.3
         """,
         truth={"internet4 -> lan4": OPEN, "lan4 -> lan4": OPEN},
-        pending=MASQUERADED,
     ),
     Scenario(
         name="podman-rootful-loopback",
@@ -30,7 +24,6 @@ SCENARIOS = [
             sleep 0.3
         """,
         truth={"lan4 -> lan4": NOTHING},
-        pending=MASQUERADED,
     ),
     Scenario(
         name="podman-rootless",
@@ -41,10 +34,6 @@ SCENARIOS = [
             until_open 11434
         """,
         truth={"lan4 -> lan4": OPEN, "internet4 -> lan4": OPEN},
-        pending=(
-            "Every path to Ollama, not only its own socket: rootlessport is no endpoint of the "
-            "report, only of reach"
-        ),
     ),
     Scenario(
         name="podman-rootless-ufw",
