@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
-from ollama_audit.addresses import BITS
+from ollama_audit.addresses import BITS, AddressSet
 from ollama_audit.firewall.bits import CLIENT, UNKNOWN_FIELD, Byte, PartialByte, Value
 from ollama_audit.firewall.context import Context, address_bytes, port_bytes
 from ollama_audit.firewall.host import Lookup
@@ -314,10 +314,16 @@ def fib(context: Context, state: State, result: int, flags: int) -> Classes:
         return [(True, UNKNOWN_FIELD)]
     if result == ADDRESS_TYPE:
         return _fib_type(context, state, flags)
-    by_client = bool(flags & SOURCE) and not context.answering
-    if not by_client or context.ingress is None:
+    if context.ingress is None:
+        return [(True, UNKNOWN_FIELD)]
+    over_loopback = context.ingress.loopback and context.hook in RECEIVING_HOOKS
+    if not flags & SOURCE and not over_loopback:
         return [(True, UNKNOWN_FIELD)]
     return _fib_interface(context, state, result, flags)
+
+
+RECEIVING_HOOKS: Final = frozenset({"ingress", "prerouting", "input"})
+"""Where packets over lo are said to come from lo without a lookup (nft_fib_can_skip)."""
 
 
 def _fib_type(context: Context, state: State, flags: int) -> Classes:
@@ -337,6 +343,16 @@ def _fib_type(context: Context, state: State, flags: int) -> Classes:
     return [(True, next(value for part, value in known if state.address in part))]
 
 
+def _about_one(
+    address: int | None, found: AddressSet, unsure: AddressSet
+) -> tuple[AddressSet, AddressSet]:
+    """The same for the one source of an answer: every client meets what holds for it."""
+    everything = AddressSet.everything(found.version)
+    if address is None or address in unsure:
+        return ~everything, everything
+    return (everything if address in found else ~everything), ~everything
+
+
 def _fib_interface(context: Context, state: State, result: int, flags: int) -> Classes:
     ingress = context.ingress
     if ingress is None:
@@ -346,10 +362,12 @@ def _fib_interface(context: Context, state: State, result: int, flags: int) -> C
         found, unsure = context.everything, ~context.everything
     else:
         mark = state.mark if flags & MARK else 0
-        lookup = Lookup(state.address, mark=mark)
+        lookup = Lookup(None if context.answering else state.address, mark=mark)
         found, unsure = reverse_path(
             context.host, context.version, name, lookup, loose=not strict, broadcast=True
         )
+    if context.answering and not ingress.loopback:
+        found, unsure = _about_one(state.address, found, unsure)
     missing = ~(found | unsure)
     outcomes: Classes = [(unsure, UNKNOWN_FIELD)] if unsure else []
     if flags & PRESENT:

@@ -84,7 +84,7 @@ class Hooks:
             return _track(context, flows)
         if context.phase is Phase.OPEN:
             return self._set_up(context, step, flows) if translate else flows
-        return _translate(context, flows)
+        return _translate(context, step, flows)
 
     def _set_up(self, context: Context, step: Step, flows: Flows) -> Flows:
         """Let nat chains choose a translation: once for a connection and direction."""
@@ -224,11 +224,14 @@ def _track(context: Context, flows: Flows) -> Flows:
     return found
 
 
-def _translate(context: Context, flows: Flows) -> Flows:
+def _translate(context: Context, step: Step, flows: Flows) -> Flows:
     """Translate a later packet as its connection says; one that is not tracked stays as it is."""
     found: Flows = {}
     for state, sources in flows.items():
-        if state.tracking is not Tracking.ESTABLISHED:
+        if state.tracking is Tracking.UNKNOWN and step.nat:
+            # picked up in the middle, it is a new connection to nat chains
+            context.give_up(sources, None, "whether a packet seen late is translated")
+        elif state.tracking is not Tracking.ESTABLISHED:
             add(found, state, sources)
         elif context.phase is Phase.CONFIRM and context.hook in DESTINATION_HOOKS:
             new = state._replace(address=state.target_address, port=state.target_port)

@@ -336,14 +336,24 @@ class Walk:
         if egress in (NO_ROUTE, UNSURE):
             self.give_up(sources, "the route to the new destination cannot be said")
             return []
-        loopback = sources & LOOPBACK[self.version]
-        self.give_up(loopback, "a loopback source that leaves the host")
         out = [Leg("postrouting", "", egress), Leg("egress", "", egress)]
-        flows = self.pass_through(out, flows, Phase.OPEN)
+        flows = self._without_loopback(self.pass_through(out, flows, Phase.OPEN))
         back = [Leg("ingress", egress), Leg("prerouting", egress), Leg("input", egress)]
         flows = self.pass_through(back, _next_packet(flows), Phase.ANSWER)
         flows = self._confirm([Leg("output", "", "lo"), *out], self._finish_answer(flows))
         return [Arrival(FORWARDED, egress, *item) for item in flows.items()]
+
+    def _without_loopback(self, flows: Flows) -> Flows:
+        """No other host answers to a loopback source; one that is masqueraded is another matter."""
+        loopback = LOOPBACK[self.version]
+        result: Flows = {}
+        for state, sources in flows.items():
+            if state.masqueraded:
+                self.give_up(sources & loopback, "a loopback source that is masqueraded")
+            else:
+                self.drop(sources & loopback, "a loopback source gets no answer from elsewhere")
+            add(result, state, sources - loopback)
+        return result
 
 
 def _next_packet(flows: Flows) -> Flows:

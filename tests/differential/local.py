@@ -82,14 +82,15 @@ def judge_local(
             for source in chance.sample(OWN[version], 3):
                 if source.startswith("127.") and not destination.startswith("127."):
                     continue
-                through = _connects(version, source, destination, port)
+                through = _connects(kernel, version, source, destination, port)
                 said = kernel.expectation(answer, int(ip_address(source)))
                 record(tally, seed, f"{source} -> {destination} port {port}", said, through=through)
     kernel.topology.accepted()
     tally.counts["rulesets"] += 1
 
 
-def _connects(version: int, source: str, destination: str, port: int) -> bool:
+def _connects(kernel: Kernel, version: int, source: str, destination: str, port: int) -> bool:
+    """Whether the whole handshake goes through: a lost ACK shows at the server alone."""
     family = socket.AF_INET if version == 4 else socket.AF_INET6
     with socket.socket(family, socket.SOCK_STREAM) as client:
         client.settimeout(0)
@@ -100,4 +101,8 @@ def _connects(version: int, source: str, destination: str, port: int) -> bool:
         except OSError:
             return False
         ready = select.select([], [client], [], WAIT_S)[1]
-        return bool(ready) and client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
+        if not ready or client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            return False
+        own = int(client.getsockname()[1])
+        select.select(kernel.topology.listeners["local"], [], [], WAIT_S)
+        return own in {found for _, found in kernel.topology.accepted()}
