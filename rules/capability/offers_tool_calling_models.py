@@ -54,7 +54,7 @@ from ollama_audit.rule import (
 _OTHERS = (Zone.LAN, Zone.VPN, Zone.INTERNET)
 
 
-@rule(severity=Severity.INFO)
+@rule(severity=Severity.INFO, cause="listens-beyond-loopback")
 def offers_tool_calling_models(host: Host) -> Outcome:
     """Judge the models of every server, and who uses them."""
     servers = known_or(host.snapshot.servers, ())
