@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from ollama_audit import __version__
+from ollama_audit.collect.configurations import read_configurations
 from ollama_audit.collect.environment import read_environment_sources
 from ollama_audit.collect.files import read_files
 from ollama_audit.collect.later import Later
@@ -18,7 +19,6 @@ from ollama_audit.collect.ollama import ask, unasked
 from ollama_audit.collect.platform import read_platform, read_privileges
 from ollama_audit.collect.proc import CURE, describe, environment_of
 from ollama_audit.collect.processes import Scan, runners_of, scan
-from ollama_audit.collect.proxies import read_proxies
 from ollama_audit.collect.systemd import read_units
 from ollama_audit.observed import Known, Observed, Unknown, known_or
 from ollama_audit.snapshot.host import HostSnapshot, Installation
@@ -53,7 +53,9 @@ def collect(*, probe: bool = True) -> HostSnapshot:
         Later(partial(_ask, process, running, namespaces) if probe else _unprobed)
         for process in running
     ]
-    owners = _owners(known_or(namespaces, ()), {process.pid for process in running})
+    owners = _others(
+        known_or(namespaces, ()), found.forwarders, {process.pid for process in running}
+    )
     sources, gaps = read_environment_sources(running)
     units = asked_units.result()
     installed = _installations(known_or(units, ()))
@@ -69,7 +71,7 @@ def collect(*, probe: bool = True) -> HostSnapshot:
         installations=installed,
         namespaces=namespaces,
         processes=owners,
-        proxies=read_proxies(owners),
+        configurations=read_configurations(owners),
         units=units,
         environment_sources=sources,
         environment_gaps=gaps,
@@ -171,9 +173,11 @@ def _models(environment: Observed[tuple[Setting, ...]], home: Observed[str]) -> 
     return Known(posixpath.join(home.value, ".ollama", "models"), home.source)
 
 
-def _owners(namespaces: Iterable[NetworkNamespace], done: set[int]) -> tuple[Process, ...]:
-    """The other processes that hold a listening socket, by pid."""
-    pids = {
+def _others(
+    namespaces: Iterable[NetworkNamespace], forwarders: Iterable[int], done: set[int]
+) -> tuple[Process, ...]:
+    """The other processes that hold a listening socket or may pass requests on, by pid."""
+    pids = set(forwarders) | {
         pid
         for namespace in namespaces
         for listener in known_or(namespace.listeners, ())

@@ -6,7 +6,8 @@ says that it was built from Ollama. `ollama run` and the other commands are clie
 runner` and `llama-server` are what a server starts (llm/server.go, llm/llama_server.go).
 
 One pass over /proc reads a link and a command line of each process; only those that matter are
-read in full.
+read in full. It also notes the programs that may pass requests on to Ollama without holding a
+socket, as tunnels do, and in which network namespaces there are processes at all.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from collections.abc import Sequence
 import msgspec
 
 from ollama_audit.collect.buildinfo import go_main_package
+from ollama_audit.collect.configurations import PROGRAMS
 from ollama_audit.collect.proc import CURE, describe, executable_of
 from ollama_audit.collect.read import peek, read_text
 from ollama_audit.observed import Known, Observed, Unknown
-from ollama_audit.snapshot.process import Process
+from ollama_audit.snapshot.process import Process, names_of
 
 # Names under which packages install it: `ollama-lib` (IPEX-LLM), `.ollama-wrapped` (NixOS), ...
 _NAME = re.compile(
@@ -48,6 +50,8 @@ class Scan(msgspec.Struct, frozen=True):
     hidden too or fits."""
     runners: tuple[int, ...] = ()
     """Process ids that look like what a server starts, whoever started them."""
+    forwarders: tuple[int, ...] = ()
+    """Process ids of programs that may pass requests on, with or without a socket of their own."""
 
 
 def scan() -> Scan:
@@ -57,19 +61,23 @@ def scan() -> Scan:
     except OSError as error:
         why = Unknown(f"processes cannot be listed: {error.strerror}", "/proc", CURE)
         return Scan(why, why)
-    servers, runners, unseen = [], [], 0
+    servers, runners, forwarders, unseen = [], [], [], 0
     for pid in sorted(int(name) for name in names if name.isascii() and name.isdigit()):
         verdict = _judge(pid)
         if verdict is _SERVER:
             servers.append(pid)
         elif verdict is _RUNS_MODELS:
             runners.append(pid)
+        elif verdict is _PASSES_ON:
+            forwarders.append(pid)
         elif verdict is _HIDDEN:
             unseen += 1
-    return Scan(Known(tuple(servers), "/proc"), _unseen(unseen), tuple(runners))
+    return Scan(Known(tuple(servers), "/proc"), _unseen(unseen), tuple(runners), tuple(forwarders))
 
 
-_SERVER, _RUNS_MODELS, _HIDDEN, _OTHER = "server", "runner", "hidden", "other"
+_SERVER, _RUNS_MODELS, _PASSES_ON = "server", "runner", "forwarder"
+_HIDDEN, _OTHER = "hidden", "other"
+_FORWARDERS = frozenset(PROGRAMS) | {"autossh", "ssh"}
 
 
 def _judge(pid: int) -> str:
@@ -86,7 +94,10 @@ def _judge(pid: int) -> str:
     if not start.value:
         return _OTHER if not hidden or _is_kernels_or_dead(pid) else _HIDDEN
     argv = start.value.decode(errors="replace").removesuffix("\0").split("\0")
-    return classify(pid, None if hidden else path, argv)
+    verdict = classify(pid, None if hidden else path, argv)
+    if verdict is _OTHER and not _FORWARDERS.isdisjoint(names_of(path, argv)):
+        return _PASSES_ON
+    return verdict
 
 
 def classify(pid: int, executable: str | None, argv: Sequence[str]) -> str:

@@ -7,11 +7,11 @@ from datetime import datetime
 import msgspec
 
 from ollama_audit.observed import Known, Observed
+from ollama_audit.snapshot.configuration import Configuration
 from ollama_audit.snapshot.files import FileFact
 from ollama_audit.snapshot.network import NetworkNamespace
 from ollama_audit.snapshot.platform import Platform, Privileges
 from ollama_audit.snapshot.process import OllamaServer, Process, Setting
-from ollama_audit.snapshot.proxies import ProxyConfiguration
 from ollama_audit.snapshot.service import SocketUnit, SystemdUnit
 
 SCHEMA = "ollama-audit/snapshot/1"
@@ -44,8 +44,8 @@ class HostSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """The host's network namespace first, then by inode those that hold a process that matters."""
     processes: tuple[Process, ...] = ()
     """Owners of listening sockets in those namespaces, and forwarders, by ascending pid."""
-    proxies: tuple[ProxyConfiguration, ...] = ()
-    """Reverse proxies that run and hold a listening socket, by the pid of their master."""
+    configurations: tuple[Configuration, ...] = ()
+    """What programs that run and pass requests on were told to do, by the pid of their master."""
     units: Observed[tuple[SystemdUnit, ...]]
     """Units that run, ran or would run Ollama, the system's first."""
     socket_units: Observed[tuple[SocketUnit, ...]] = Known((), "systemd holds no TCP socket")

@@ -2,11 +2,33 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
 
-from ollama_audit.observed import Observed, need
+from ollama_audit.observed import Observed, known_or, need
+
+_INTERPRETER = re.compile(r"(?:python|perl|ruby)[\d.]*|node|nodejs|bun|deno|(?:da|ba)?sh|env")
+
+
+def names_of(executable: str, argv: Sequence[str]) -> tuple[str, ...]:
+    """What a program is called: its file, its first argument, and the script it interprets.
+
+    `python3 -B /usr/local/bin/litellm --port 4000` is `python3` and `litellm`; `python3 -m app`
+    is `app`, too. Each name once, without its folder and the endings .py, .js, .mjs and .cjs.
+    """
+    # A program may write its title there: "nginx: master process nginx -c FILE".
+    words = [executable, *(word.partition(" ")[0].rstrip(":") for word in argv[:1])]
+    if any(_INTERPRETER.fullmatch(word.rpartition("/")[2]) for word in words):
+        rest = list(argv[1:])
+        while rest and rest[0][:1] == "-" and rest[0] != "-m":
+            del rest[: 1 if rest[0] not in {"-c", "-e"} else len(rest)]
+        words += rest[1:2] if rest[:1] == ["-m"] else rest[:1]
+    bases = (word.rpartition("/")[2] for word in words)
+    found = (re.sub(r"\.(?:py|[mc]?js)$", "", base) for base in bases)
+    return tuple(dict.fromkeys(name for name in found if name))
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +86,12 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
     pid_namespace: Observed[int]
     own_mounts: Observed[bool]
     """Whether its files are not the host's: another root, not merely a private /tmp."""
+
+    @property
+    def called(self) -> tuple[str, ...]:
+        """The names that it goes by, its own choice (`name`) first; see `names_of`."""
+        argv = known_or(self.arguments, ())
+        return tuple(dict.fromkeys((self.name, *names_of(known_or(self.executable, ""), argv))))
 
 
 class RunningModel(msgspec.Struct, frozen=True, kw_only=True):

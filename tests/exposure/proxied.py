@@ -12,7 +12,7 @@ from ollama_audit.exposure.forwarders import Onward, onward
 from ollama_audit.exposure.model import Login
 from ollama_audit.exposure.terrain import Terrain
 from ollama_audit.observed import Known
-from ollama_audit.snapshot.proxies import ConfigurationFile, ProxyConfiguration
+from ollama_audit.snapshot.configuration import Configuration, ConfigurationFile
 from tests.hosts import host, listener, namespace, namespaces, process
 
 LOADED = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
@@ -21,10 +21,10 @@ PROXY = 50
 
 def configured(
     program: str, files: dict[str, str], *, base: str = "", running: str = ""
-) -> ProxyConfiguration:
+) -> Configuration:
     """What was read of a proxy; the first file is the main one."""
     main = next(iter(files), "")
-    return ProxyConfiguration(
+    return Configuration(
         program=program,
         pid=PROXY,
         pids=(PROXY,),
@@ -41,14 +41,14 @@ def configured(
 
 
 def steps(
-    found: ProxyConfiguration | None, name: str = "nginx", at: str = "0.0.0.0:80"
+    found: Configuration | None, name: str = "nginx", at: str = "0.0.0.0:80"
 ) -> tuple[Onward, ...]:
     """What the proxy does with connections to a listener of its."""
     own = listener(at, owners=PROXY)
     space = namespace("127.0.0.1:11434", own)
     proxy = process(PROXY, name=name, executable=f"/usr/sbin/{name}")
     given = host(namespaces=namespaces(space), processes=(proxy,)).snapshot
-    snapshot = msgspec.structs.replace(given, proxies=(found,) if found else ())
+    snapshot = msgspec.structs.replace(given, configurations=(found,) if found else ())
     return onward(Terrain(snapshot), space, own, (PROXY,))
 
 

@@ -1,7 +1,7 @@
 """Processes that pass connections on: what a listener that is not Ollama's leads to.
 
-Each kind of program has a function of type `Forwarder`, listed in `FORWARDERS` by the name of
-its process. A program that is known to be no way to Ollama has no steps; one of which it cannot
+Each kind of program has a function of type `Forwarder`, listed in `FORWARDERS` by the names of
+its processes. A program that is known to be no way to Ollama has no steps; one of which it cannot
 be said has a step without a target, which makes the answer `unknown`.
 """
 
@@ -57,7 +57,7 @@ FORWARDERS: Mapping[str, Forwarder] = MappingProxyType(
         "xinetd": relays.unread,
     }
 )
-"""By /proc/PID/comm, of at most 15 characters."""
+"""By a name that the process goes by (`Process.called`); /proc/PID/comm has 15 characters."""
 
 _NO_WAY = frozenset(
     {"avahi-daemon", "chronyd", "cupsd", "dnsmasq", "dovecot", "exim4", "master", "mariadbd"}
@@ -77,7 +77,12 @@ def passes_on(terrain: Terrain, listener: Listener) -> bool:
     if isinstance(listener.owners, Unknown):
         return listener.port == 11434
     owners = (terrain.processes.get(pid) for pid in listener.owners.value)
-    return any(process and process.name in FORWARDERS for process in owners)
+    return any(process and forwarder(process) for process in owners)
+
+
+def forwarder(process: Process) -> Forwarder | None:
+    """What a program of this kind does with connections, if it is one that passes them on."""
+    return next((FORWARDERS[name] for name in process.called if name in FORWARDERS), None)
 
 
 def onward(
@@ -95,14 +100,14 @@ def _onward(
     terrain: Terrain, namespace: NetworkNamespace, listener: Listener, owners: tuple[int, ...]
 ) -> tuple[Onward, ...]:
     processes = [terrain.processes[pid] for pid in owners if pid in terrain.processes]
-    processes.sort(key=lambda process: (process.name not in FORWARDERS, process.pid == 1))
+    processes.sort(key=lambda process: (forwarder(process) is None, process.pid == 1))
     if not processes:
         hop = Hop(kind="socket", name=f"the owner of {listener}", pid=owners[0] if owners else 0)
         return (Onward(hop=hop, login=Login.UNKNOWN, reason=f"who listens at {listener} is gone"),)
     process = processes[0]
     if process.name in _NO_WAY or _is_runner(terrain, process):
         return ()
-    if follow := FORWARDERS.get(process.name):
+    if follow := forwarder(process):
         return follow(terrain, namespace, listener, process)
     reason = (
         f"{process.name} ({process.pid}) listens at {listener}; whether it passes requests on to "

@@ -40,9 +40,9 @@ from ollama_audit.exposure.model import Encryption
 from ollama_audit.exposure.terrain import Terrain
 from ollama_audit.exposure.zones import own_addresses
 from ollama_audit.observed import Unknown
+from ollama_audit.snapshot.configuration import Configuration
 from ollama_audit.snapshot.network import Family, Listener, NetworkNamespace
 from ollama_audit.snapshot.process import Process
-from ollama_audit.snapshot.proxies import ProxyConfiguration
 
 _SECTIONS = frozenset(
     {"global", "defaults", "frontend", "backend", "listen", "userlist", "peers", "resolvers"}
@@ -111,7 +111,7 @@ def haproxy(
     return tuple(result)
 
 
-def _sections(found: ProxyConfiguration) -> list[_Section]:
+def _sections(found: Configuration) -> list[_Section]:
     """The sections in order, each with the defaults before it.
 
     Raises:

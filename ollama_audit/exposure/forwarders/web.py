@@ -17,9 +17,9 @@ from ollama_audit.exposure.forwarders.step import Onward
 from ollama_audit.exposure.model import Encryption, Hop, Login
 from ollama_audit.exposure.terrain import Terrain
 from ollama_audit.observed import Known, known_or
+from ollama_audit.snapshot.configuration import Configuration
 from ollama_audit.snapshot.network import Listener, NetworkNamespace
 from ollama_audit.snapshot.process import Process
-from ollama_audit.snapshot.proxies import ProxyConfiguration
 
 REQUESTS = tuple(
     line.split()
@@ -92,10 +92,10 @@ def requests(prefixes: Iterable[str]) -> Iterator[tuple[str, str]]:
             yield method, prefix + path
 
 
-def configuration(terrain: Terrain, pids: Iterable[int]) -> ProxyConfiguration | None:
+def configuration(terrain: Terrain, pids: Iterable[int]) -> Configuration | None:
     """The configuration of the proxy that has one of these processes."""
     wanted = set(pids)
-    for found in terrain.snapshot.proxies:
+    for found in terrain.snapshot.configurations:
         if found.pid in wanted or wanted.intersection(found.pids):
             return found
     return None
@@ -106,7 +106,7 @@ def owners(listener: Listener, process: Process) -> tuple[int, ...]:
     return (process.pid, *known_or(listener.owners, ()))
 
 
-def stale(found: ProxyConfiguration) -> str:
+def stale(found: Configuration) -> str:
     """Why the files may not be what the program runs by; empty when they are.
 
     Start times count from the boot time, of which the kernel tells whole seconds.

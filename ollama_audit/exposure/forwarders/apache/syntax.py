@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from posixpath import join
 
 from ollama_audit.observed import Unknown
-from ollama_audit.snapshot.proxies import ProxyConfiguration
+from ollama_audit.snapshot.configuration import Configuration
 
 _DEEPEST = 40
 # What is compiled in everywhere, or in Debian's and Red Hat's builds.
@@ -47,7 +47,7 @@ class Node:
     block: tuple[Node, ...] | None = None
 
 
-def tree(found: ProxyConfiguration) -> tuple[Node, ...]:
+def tree(found: Configuration) -> tuple[Node, ...]:
     """The whole configuration, without the sections whose condition does not hold.
 
     Raises:
@@ -57,7 +57,7 @@ def tree(found: ProxyConfiguration) -> tuple[Node, ...]:
 
 
 def _file(  # noqa: C901, PLR0912 - one loop over the lines
-    found: ProxyConfiguration, path: str, depth: int
+    found: Configuration, path: str, depth: int
 ) -> tuple[Node, ...]:
     file = found.file(path)
     if file is None or isinstance(file.text, Unknown):
@@ -107,7 +107,7 @@ def _words(line: str, at: str) -> list[str]:
         return line.split() or [at]
 
 
-def _included(found: ProxyConfiguration, kind: str, name: str, depth: int, at: str) -> list[Node]:
+def _included(found: Configuration, kind: str, name: str, depth: int, at: str) -> list[Node]:
     path = join(found.base, name)
     if re.search(r"[*?\[]", path):
         matching = [

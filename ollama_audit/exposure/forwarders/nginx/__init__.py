@@ -26,9 +26,9 @@ from ollama_audit.exposure.forwarders.web import (
 from ollama_audit.exposure.model import Encryption
 from ollama_audit.exposure.terrain import Terrain
 from ollama_audit.exposure.zones import own_addresses
+from ollama_audit.snapshot.configuration import Configuration
 from ollama_audit.snapshot.network import Family, Listener, NetworkNamespace
 from ollama_audit.snapshot.process import Process
-from ollama_audit.snapshot.proxies import ProxyConfiguration
 
 Block = tuple[Directive, ...]
 
@@ -62,7 +62,7 @@ def nginx(
 
 
 def _http(
-    found: ProxyConfiguration, directives: Block, listener: Listener, own: Clients
+    found: Configuration, directives: Block, listener: Listener, own: Clients
 ) -> Iterator[tuple[Encryption, Passage]]:
     http = _within(directives, "http")
     values = Values(http)
@@ -87,7 +87,7 @@ def _http(
 
 
 def _passages(  # noqa: PLR0913, PLR0917 - what all servers share comes along
-    found: ProxyConfiguration,
+    found: Configuration,
     upstreams: dict[str, Directive],
     asked: str,
     end: End,
@@ -107,7 +107,7 @@ def _passages(  # noqa: PLR0913, PLR0917 - what all servers share comes along
 
 
 def _resolved(
-    found: ProxyConfiguration, upstreams: dict[str, Directive], target: str
+    found: Configuration, upstreams: dict[str, Directive], target: str
 ) -> Iterator[Upstream]:
     """The addresses behind what proxy_pass names: an upstream group, or a host."""
     scheme, _, authority = target.rpartition("://")
@@ -132,7 +132,7 @@ def _resolved(
 
 
 def _stream(
-    found: ProxyConfiguration, directives: Block, listener: Listener, own: Clients
+    found: Configuration, directives: Block, listener: Listener, own: Clients
 ) -> Iterator[tuple[Encryption, Passage]]:
     """Servers of the `stream` block: they pass on bytes, all paths alike."""
     stream = _within(directives, "stream")

@@ -15,7 +15,7 @@ from fnmatch import fnmatchcase
 from posixpath import join
 
 from ollama_audit.observed import Unknown
-from ollama_audit.snapshot.proxies import ProxyConfiguration
+from ollama_audit.snapshot.configuration import Configuration
 
 _TOKEN = re.compile(
     r"""(?P<space> \s+ | \#[^\n]*)
@@ -103,7 +103,7 @@ def _unescaped(word: str) -> str:
     return _ESCAPED.sub(lambda found: _CODES.get(found[1], found[0]), word)
 
 
-def tree(found: ProxyConfiguration) -> tuple[Directive, ...]:
+def tree(found: Configuration) -> tuple[Directive, ...]:
     """The whole configuration, with the directives of included files in their places.
 
     Raises:
@@ -113,7 +113,7 @@ def tree(found: ProxyConfiguration) -> tuple[Directive, ...]:
 
 
 def _file(  # noqa: C901 - one loop over the tokens
-    found: ProxyConfiguration, path: str, depth: int
+    found: Configuration, path: str, depth: int
 ) -> tuple[Directive, ...]:
     file = found.file(path)
     if file is None:
@@ -151,7 +151,7 @@ def _file(  # noqa: C901 - one loop over the tokens
     return tuple(stack[0].inside)
 
 
-def _included(found: ProxyConfiguration, pattern: str, depth: int) -> list[Directive]:
+def _included(found: Configuration, pattern: str, depth: int) -> list[Directive]:
     path = join(found.base, pattern)
     if not re.search(r"[*?\[]", path):
         return list(_file(found, path, depth + 1))

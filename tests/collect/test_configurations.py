@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ollama_audit.collect import proxies
+from ollama_audit.collect.configurations import read_configurations, start
 from ollama_audit.collect.rooted import Rooted
 from ollama_audit.collect.run import children_started
 from ollama_audit.observed import Known, Observed
@@ -49,9 +49,9 @@ def arguments(*words: str) -> object:
 
 @pytest.mark.usefixtures("root")
 def test_nginx_and_its_includes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(proxies, "raw_arguments", arguments("nginx: master process nginx"))
+    monkeypatch.setattr(start, "raw_arguments", arguments("nginx: master process nginx"))
     before = children_started()
-    (found,) = proxies.read_proxies([process(50, name="nginx", parent=0)])
+    (found,) = read_configurations([process(50, name="nginx", parent=0)])
     assert [file.path for file in found.files] == [
         "/etc/nginx/nginx.conf",
         "/etc/nginx/sites/ai",
@@ -65,8 +65,8 @@ def test_nginx_and_its_includes(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("root")
 def test_the_file_that_was_named(monkeypatch: pytest.MonkeyPatch) -> None:
     words = ("nginx: master process nginx -c /srv/other.conf",)
-    monkeypatch.setattr(proxies, "raw_arguments", arguments(*words))
-    (found,) = proxies.read_proxies([process(50, name="nginx", parent=0)])
+    monkeypatch.setattr(start, "raw_arguments", arguments(*words))
+    (found,) = read_configurations([process(50, name="nginx", parent=0)])
     assert found.main == "/srv/other.conf"
     assert not isinstance(found.files[0].text, Known)
 
@@ -80,4 +80,4 @@ def test_links_do_not_lead_out(root: Path) -> None:
 
 
 def test_others_are_left_alone() -> None:
-    assert proxies.read_proxies([process(51, name="postgres", parent=0)]) == ()
+    assert read_configurations([process(51, name="postgres", parent=0)]) == ()

@@ -1,4 +1,4 @@
-"""Reverse proxies: what they were told to do, verbatim but for secrets."""
+"""What running programs that pass requests on were told to do, verbatim but for secrets."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from datetime import datetime
 import msgspec
 
 from ollama_audit.observed import Observed
+from ollama_audit.snapshot.process import Setting
 
 
 class ConfigurationFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,11 +20,11 @@ class ConfigurationFile(msgspec.Struct, frozen=True, kw_only=True):
     """Aware, UTC; None when it could not be read."""
 
 
-class ProxyConfiguration(msgspec.Struct, frozen=True, kw_only=True):
-    """The configuration of one running proxy."""
+class Configuration(msgspec.Struct, frozen=True, kw_only=True):
+    """The configuration of one running program: a reverse proxy, a relay, a tunnel's client."""
 
     program: str
-    """`nginx` (also Angie and OpenResty), `caddy`, `apache`, `haproxy`, `traefik`, `lighttpd`."""
+    """Its kind, such as `nginx` (also Angie and OpenResty), `caddy` or `apache`."""
     pid: int
     """The master process."""
     pids: tuple[int, ...] = ()
@@ -38,6 +39,8 @@ class ProxyConfiguration(msgspec.Struct, frozen=True, kw_only=True):
     """`main` and everything it includes, each once, in the order of reading."""
     running: Observed[str] | None = None
     """Its whole configuration as JSON, where the program itself tells it; None if it does not."""
+    environment: Observed[tuple[Setting, ...]] | None = None
+    """Its variables, redacted; None for a program that none of them configures."""
     names: dict[str, tuple[str, ...]] = {}
     """Addresses by name, from the /etc/hosts that it sees."""
 

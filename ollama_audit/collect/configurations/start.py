@@ -1,0 +1,75 @@
+"""Where a program starts to read its configuration: its arguments, its folders, its variables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ollama_audit.collect.proc import raw_arguments, raw_environment
+from ollama_audit.collect.rooted import Rooted
+from ollama_audit.observed import Observed, known_or
+from ollama_audit.snapshot.process import Process
+
+
+@dataclass(slots=True)
+class Start:
+    """What is read first, and how names in it are to be understood."""
+
+    main: str = ""
+    """The first file; empty for none."""
+    base: str = ""
+    more: tuple[str, ...] = ()
+    """Further files to start from."""
+    running: Observed[str] | None = None
+    variables: dict[str, str] = field(default_factory=dict)
+    """For `${NAME}` in the names of included files."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """How to read the configuration of one kind of program."""
+
+    kind: str
+    start: Callable[[Process, Rooted], Start]
+    include: re.Pattern[str] | None = None
+    """Finds the names of included files, in its second group."""
+    include_beside: bool = False
+    """A name counts from the folder of the file that has it, and only if it exists there."""
+    environment: bool = False
+    """Whether variables configure it."""
+
+
+def words(process: Process) -> tuple[str, ...]:
+    """The command line as it is, for finding files; never to be stored."""
+    found = known_or(raw_arguments(process.pid), ())
+    if len(found) == 1 or (found and " " in found[0]):
+        # nginx writes its title over its arguments: "nginx: master process nginx -c FILE".
+        return tuple(" ".join(found).split())
+    return found
+
+
+def variables(process: Process) -> dict[str, str]:
+    """The variables at start, for finding files; never to be stored."""
+    return dict(reversed(known_or(raw_environment(process.pid), ())))
+
+
+def option(process: Process, *names: str) -> str:
+    """The first value of an option; see `options`."""
+    return next(iter(options(process, *names)), "")
+
+
+def options(process: Process, *names: str) -> list[str]:
+    """The values of an option: `-c FILE`, `-cFILE`, `--config FILE` or `--config=FILE`."""
+    line = words(process)
+    found = []
+    for index, word in enumerate(line[1:], start=1):
+        name, equals, value = word.partition("=")
+        if word in names and index + 1 < len(line):
+            found.append(line[index + 1])
+        elif equals and name in names:
+            found.append(value)
+        else:
+            short = [n for n in names if len(n) == 2 and word.startswith(n) and word != n]
+            found += [word[2:] for _ in short]
+    return found
