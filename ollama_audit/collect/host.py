@@ -48,7 +48,7 @@ def collect(*, probe: bool = True) -> HostSnapshot:
     running = [p for p in map(describe, known_or(found.servers, ())) if p is not None]
     platform = read_platform()
     asked_units = Later(lambda: _units(platform.init, running))
-    namespaces = read_namespaces(process.pid for process in running)
+    namespaces = read_namespaces((process.pid for process in running), besides=found.inhabitants)
     asked = [
         Later(partial(_ask, process, running, namespaces) if probe else _unprobed)
         for process in running

@@ -114,12 +114,14 @@ def _own_inode() -> int:
 
 
 def read_namespaces(
-    pids: Iterable[int], *, host_pid: int = 1
+    pids: Iterable[int], *, besides: Iterable[int] = (), host_pid: int = 1
 ) -> Observed[tuple[NetworkNamespace, ...]]:
     """The host's network namespace first, then those of the given processes by inode, each once.
 
     The host's is that of `host_pid`, or our own if that cannot be told. A process whose namespace
-    cannot be told is left out: its `network_namespace` is `Unknown`. `Unknown` without /proc.
+    cannot be told is left out: its `network_namespace` is `Unknown`. Of processes `besides`, the
+    namespaces are left out that are gone by now, or that nothing leads into or out of. `Unknown`
+    without /proc.
     """
     host, host_inode = host_pid, namespace_of(host_pid)
     if isinstance(host_inode, Unknown):
@@ -131,21 +133,39 @@ def read_namespaces(
         inode = namespace_of(pid)
         if isinstance(inode, Known):
             groups.setdefault(inode.value, []).append(pid)
+    wanted = set(groups)
+    for pid in sorted(set(besides)):
+        inode = namespace_of(pid)
+        if isinstance(inode, Known) and inode.value not in groups:
+            groups[inode.value] = [pid]
     order = [host_inode.value, *sorted(groups.keys() - {host_inode.value})]
     names = _names()
-    found = [
-        _read(
-            _Place(
-                inode=inode,
-                host=inode == host_inode.value,
-                name=names.get(inode, ""),
-                pid=host if inode == host_inode.value else groups[inode][0],
-            ),
-            groups[inode],
+    found = []
+    for each in order:
+        place = _Place(
+            inode=each,
+            host=each == host_inode.value,
+            name=names.get(each, ""),
+            pid=host if each == host_inode.value else groups[each][0],
         )
-        for inode in order
-    ]
+        namespace = _read(place, groups[each])
+        if each in wanted or not (_gone(namespace) or _isolated(namespace)):
+            found.append(namespace)
     return Known(_owned(found), "/proc/PID/ns/net")
+
+
+def _gone(namespace: NetworkNamespace) -> bool:
+    """Whether a namespace could not be read because its process has ended or moved on."""
+    inode = namespace_of(namespace.pid)
+    moved = not isinstance(inode, Known) or inode.value != namespace.inode
+    return isinstance(namespace.interfaces, Unknown) and moved
+
+
+def _isolated(namespace: NetworkNamespace) -> bool:
+    """Whether a namespace has no way in or out, as browsers and build systems make them."""
+    return isinstance(namespace.interfaces, Known) and all(
+        interface.loopback or not interface.up for interface in namespace.interfaces.value
+    )
 
 
 def read_namespace(pid: int, *, host: bool = False) -> Observed[NetworkNamespace]:

@@ -34,7 +34,7 @@ _GETADDR = 22
 _IFF_UP, _IFF_LOOPBACK, _IFF_POINTOPOINT = 0x1, 0x8, 0x10
 _LINK = struct.Struct("=BxHiII")
 _ADDRESS = struct.Struct("=BBBBi")
-_IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_LINKINFO = 3, 4, 10, 18
+_IFLA_IFNAME, _IFLA_MTU, _IFLA_LINK, _IFLA_MASTER, _IFLA_LINKINFO = 3, 4, 5, 10, 18
 _IFLA_AF_SPEC, _IFLA_GROUP, _IFLA_EXT_MASK, _IFLA_LINK_NETNSID, _IFLA_XDP = 26, 27, 29, 37, 43
 _INFO_KIND, _INFO_SLAVE_KIND = 1, 4
 _XDP_ATTACHED = 2
@@ -119,6 +119,7 @@ def _interface(body: memoryview, addresses: dict[int, list[InterfaceAddress]]) -
         group=number(link.get(_IFLA_GROUP, b"")),
         mtu=number(link.get(_IFLA_MTU, b"")),
         xdp=number(xdp.get(_XDP_ATTACHED, b"")) != 0,
+        parent=number(link.get(_IFLA_LINK, b"")),
         peer_namespace=-1 if namespace is None else int.from_bytes(namespace, NATIVE, signed=True),
         addresses=tuple(addresses.get(index, ())),
     )

@@ -52,6 +52,8 @@ class Scan(msgspec.Struct, frozen=True):
     """Process ids that look like what a server starts, whoever started them."""
     forwarders: tuple[int, ...] = ()
     """Process ids of programs that may pass requests on, with or without a socket of their own."""
+    inhabitants: tuple[int, ...] = ()
+    """A process of each network namespace, as far as those can be told."""
 
 
 def scan() -> Scan:
@@ -62,7 +64,10 @@ def scan() -> Scan:
         why = Unknown(f"processes cannot be listed: {error.strerror}", "/proc", CURE)
         return Scan(why, why)
     servers, runners, forwarders, unseen = [], [], [], 0
+    inhabitants: dict[int, int] = {}
     for pid in sorted(int(name) for name in names if name.isascii() and name.isdigit()):
+        if inode := _network_namespace(pid):
+            inhabitants.setdefault(inode, pid)
         verdict = _judge(pid)
         if verdict is _SERVER:
             servers.append(pid)
@@ -72,7 +77,21 @@ def scan() -> Scan:
             forwarders.append(pid)
         elif verdict is _HIDDEN:
             unseen += 1
-    return Scan(Known(tuple(servers), "/proc"), _unseen(unseen), tuple(runners), tuple(forwarders))
+    return Scan(
+        Known(tuple(servers), "/proc"),
+        _unseen(unseen),
+        tuple(runners),
+        tuple(forwarders),
+        tuple(inhabitants.values()),
+    )
+
+
+def _network_namespace(pid: int) -> int:
+    """The inode of a process's network namespace; 0 when we may not know."""
+    try:
+        return os.stat(f"/proc/{pid}/ns/net").st_ino  # noqa: PTH116 - a Path for each is slow
+    except OSError:
+        return 0
 
 
 _SERVER, _RUNS_MODELS, _PASSES_ON = "server", "runner", "forwarder"

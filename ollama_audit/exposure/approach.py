@@ -99,8 +99,7 @@ def approach(
     covered = _union([end.possibly for end in reach.ends], reach)
     if rest := reach.unknown - covered:
         moved = _union([d.sources for d in reach.decisions if d.effect is Effect.TRANSLATE], reach)
-        held = terrain.holder(query.address)
-        if held is not None and held[0].inode != namespace.inode:
+        if terrain.holders(query.address, namespace):
             moved = rest
         if rest & moved:
             # They go somewhere else, so nothing is proven by who listens here.
@@ -142,7 +141,7 @@ def _arrivals(
     if not end.address:
         return [_nowhere(end, "a rule changes the destination in a way that is not modelled")]
     if end.forwarded:
-        return _forwarded(terrain, query, end, seen)
+        return _forwarded(terrain, namespace, query, end, seen)
     return _local(terrain, namespace, query, end, seen)
 
 
@@ -168,27 +167,29 @@ def _at(address: str, port: int) -> str:
 
 
 def _forwarded(
-    terrain: Terrain, query: Query, end: End, seen: frozenset[tuple[int, str, int]]
+    terrain: Terrain,
+    namespace: NetworkNamespace,
+    query: Query,
+    end: End,
+    seen: frozenset[tuple[int, str, int]],
 ) -> list[Arrival]:
-    held = terrain.holder(end.address)
+    held = terrain.holders(end.address, namespace, end.interface)
     hop = _translated(query, end)
-    if held is None:
+    if not held:
         reason = f"{_at(end.address, end.port)} is not on this host, or its namespace was not read"
         return [replace(_nowhere(end, reason), hops=hop)]
-    namespace, interface = held
-    onward_query = Query(
-        family=query.family, interface=interface.name, address=end.address, port=end.port
-    )
-    inner = approach(terrain, namespace, onward_query, seen)
-    return [
-        replace(
-            arrival,
-            surely=arrival.surely & end.surely,
-            possibly=arrival.possibly & end.possibly,
-            hops=hop + arrival.hops,
+    doubt = () if len(held) == 1 else (f"{len(held)} namespaces have the address {end.address}",)
+    found = []
+    for inner, interface in held:
+        onward_query = Query(
+            family=query.family, interface=interface.name, address=end.address, port=end.port
         )
-        for arrival in inner.arrivals
-    ]
+        for arrival in approach(terrain, inner, onward_query, seen).arrivals:
+            within = arrival.within(end.possibly, doubt)
+            found.append(
+                replace(within, surely=within.surely & end.surely, hops=hop + arrival.hops)
+            )
+    return found
 
 
 def _local(
@@ -318,19 +319,20 @@ def _from_process(
     """
     assert step.namespace is not None
     family = Family.IPV6 if ":" in step.address else Family.IPV4
-    namespace, interface = step.namespace, LOCAL_CLIENT
+    places = [(step.namespace, LOCAL_CLIENT)]
     source = step.address
-    if terrain.interface(namespace, step.address) is None:
-        held = terrain.holder(step.address)
-        if held is None:
-            return []
-        namespace, interface = held[0], held[1].name
+    if terrain.interface(step.namespace, step.address) is None:
+        held = terrain.holders(step.address, step.namespace)
+        places = [(namespace, interface.name) for namespace, interface in held]
         source = terrain.neighbour(step.namespace, step.address)
-    query = Query(family=family, interface=interface, address=step.address, port=step.port)
-    inner = approach(terrain, namespace, query, seen)
     sender = int(ip_address(source)) if source else -1
-    return [
-        (arrival, sender in arrival.surely)
-        for arrival in inner.arrivals
-        if sender in arrival.possibly or not source
-    ]
+    found = []
+    for namespace, interface in places:
+        query = Query(family=family, interface=interface, address=step.address, port=step.port)
+        inner = approach(terrain, namespace, query, seen)
+        found += [
+            (arrival, sender in arrival.surely and len(places) == 1)
+            for arrival in inner.arrivals
+            if sender in arrival.possibly or not source
+        ]
+    return found

@@ -13,7 +13,7 @@ from ollama_audit.exposure.gaps import gaps
 from ollama_audit.exposure.model import Endpoint, Exposure, Hop, Login, Zone
 from ollama_audit.exposure.sockets import families
 from ollama_audit.exposure.survey import Survey
-from ollama_audit.exposure.terrain import Terrain
+from ollama_audit.exposure.terrain import Terrain, linked
 from ollama_audit.exposure.zones import (
     interface_zone,
     public,
@@ -206,7 +206,9 @@ def _ask_outside(
     """
     if listener.on_loopback:
         return
-    for target in _addresses(inner):
+    for device, target in _addresses(inner):
+        if linked(host, device) is False:
+            continue  # its network is not one that the host routes to
         if target.family not in families(listener) or target.ip.is_link_local:
             continue
         if not listener.wildcard and listener.ip != target.ip:
@@ -229,10 +231,10 @@ def _ask_outside(
                 survey.ask(host, query, beyond)
 
 
-def _addresses(namespace: NetworkNamespace) -> Iterator[InterfaceAddress]:
+def _addresses(namespace: NetworkNamespace) -> Iterator[tuple[Interface, InterfaceAddress]]:
     for interface in known_or(namespace.interfaces, ()):
         if interface.up and not interface.loopback:
-            yield from (own for own in interface.addresses if not own.tentative)
+            yield from ((interface, own) for own in interface.addresses if not own.tentative)
 
 
 def _destinations(

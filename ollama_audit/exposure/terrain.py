@@ -64,15 +64,33 @@ class Terrain:
             self._answers[key] = reach(namespace, query)
         return self._answers[key]
 
-    def holder(self, address: str) -> tuple[NetworkNamespace, Interface] | None:
-        """Another namespace that owns an address, with the interface that carries it."""
+    @cached_property
+    def _held(self) -> dict[str, list[tuple[NetworkNamespace, Interface]]]:
+        """The namespaces and interfaces that own an address; the host's own are left out."""
+        found: dict[str, list[tuple[NetworkNamespace, Interface]]] = {}
         for namespace in self.namespaces.values():
             for interface in known_or(namespace.interfaces, ()):
                 if namespace.host or interface.loopback:
                     continue
-                if any(own.address == address for own in interface.addresses):
-                    return namespace, interface
-        return None
+                for own in interface.addresses:
+                    found.setdefault(own.address, []).append((namespace, interface))
+        return found
+
+    def holders(
+        self, address: str, beside: NetworkNamespace, egress: str = ""
+    ) -> tuple[tuple[NetworkNamespace, Interface], ...]:
+        """Where packets from a namespace to an address end: another one, and its interface there.
+
+        Several namespaces may have the same private address, so those count that are linked to
+        this one, by `egress` if that is known; if there are none, those of which it is not told.
+        """
+        links = [
+            (linked(beside, interface, egress), (namespace, interface))
+            for namespace, interface in self._held.get(address, ())
+            if namespace.inode != beside.inode
+        ]
+        sure = tuple(held for link, held in links if link)
+        return sure or tuple(held for link, held in links if link is None)
 
     def interface(self, namespace: NetworkNamespace, address: str) -> Interface | None:
         """The interface of a namespace that owns an address; loopback for 127.0.0.0/8."""
@@ -98,3 +116,21 @@ class Terrain:
         if isinstance(inode, Known):
             return inode.value
         return inode
+
+
+def linked(beside: NetworkNamespace, inner: Interface, egress: str = "") -> bool | None:
+    """Whether packets that leave a namespace can come in by another one's interface.
+
+    They can over a veth, directly or through a bridge (veth(4), ip-link(8)). They cannot over a
+    macvlan or ipvlan, which the device below it does not talk to, nor over a tap that a program
+    holds, such as slirp4netns. None when it is not told, as of overlays.
+    """
+    if inner.kind in {"macvlan", "ipvlan", "tun"}:
+        return False
+    if inner.kind != "veth" or not inner.parent:
+        return None
+    for outer in known_or(beside.interfaces, ()):
+        if outer.kind == "veth" and (outer.index, outer.parent) == (inner.parent, inner.index):
+            masters = [i for i in known_or(beside.interfaces, ()) if i.index == outer.master]
+            return not egress or egress in {outer.name, *(master.name for master in masters)}
+    return False

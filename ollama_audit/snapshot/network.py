@@ -130,6 +130,9 @@ class Interface(msgspec.Struct, frozen=True, kw_only=True):
     mtu: int = 0
     xdp: bool = False
     """An XDP program is attached: packets may be dropped before any packet filter."""
+    parent: int = 0
+    """IFLA_LINK: index of the other end of a veth, or of the device that a macvlan or VLAN is on,
+    in the namespace of that; 0 for none."""
     peer_namespace: int = -1
     """IFLA_LINK_NETNSID: the other end is in another network namespace; -1 when not."""
     unmodelled: tuple[str, ...] = ()

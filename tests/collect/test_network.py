@@ -74,6 +74,7 @@ def test_links_are_those_of_ip(busy: Netns) -> None:
     seen = links(busy)
     shown: list[dict[str, Any]] = busy.json("ip -j -d link")
     names = {link["ifindex"]: link["ifname"] for link in shown}
+    indexes = {name: index for index, name in names.items()}
     assert sorted(seen) == sorted(names.values())
     arphrd = {"loopback": 772, "ether": 1, "none": 65534}
     for link in shown:
@@ -90,6 +91,8 @@ def test_links_are_those_of_ip(busy: Netns) -> None:
         assert interface.mtu == link["mtu"]
         assert str(interface.group) == link["group"].replace("default", "0")
         assert interface.peer_namespace == link.get("link_netnsid", -1)
+        # Of a link within the namespace `ip` prints the name, of one out of it the index.
+        assert interface.parent == link.get("link_index", indexes.get(link.get("link", ""), 0))
     assert seen["veth0"].peer_namespace >= 0
     assert [interface.index for interface in seen.values()] == sorted(names)
 

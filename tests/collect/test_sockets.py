@@ -176,6 +176,18 @@ def test_a_namespace_is_read_whole_through_a_process_in_it() -> None:
 
 
 @needs_root
+def test_of_other_namespaces_those_are_read_that_something_leads_into() -> None:
+    with Netns() as isolated, Netns() as container:
+        container("ip link add eth0 type veth peer name eth1", "ip link set eth0 up")
+        pids = [space.start("sleep", "600") for space in (isolated, container)]
+        ended = container.start("sleep", "600")
+        container.processes[-1].kill()
+        container.processes[-1].wait()
+        found = value_of(read_namespaces([], besides=[*pids, ended], host_pid=os.getpid()))
+        assert [item.name for item in found if not item.host] == [container.name]
+
+
+@needs_root
 def test_a_user_without_root_sees_listeners_and_is_told_the_cure_for_the_rest() -> None:
     with Netns() as namespace:
         pid = namespace.start(sys.executable, "-c", _LISTENING)
