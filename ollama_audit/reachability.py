@@ -112,6 +112,9 @@ def reachable_from(
         return not_applicable("no Ollama server is running")
     if any(part.open for endpoint in exposure.endpoints for part in endpoint.toward(zone)):
         return passed(f"{_WHO[zone].capitalize()} must log in to use Ollama")
+    if zone is Zone.INTERNET and exposure.beyond_host:
+        decides = tuple(Evidence("beyond this host", said) for said in exposure.beyond_host)
+        return passed("Only what is beyond this host keeps the internet from Ollama", decides)
     return passed(f"Nobody gets to Ollama from {_WHO[zone]}")
 
 

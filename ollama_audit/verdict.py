@@ -80,7 +80,7 @@ def judge(report: Report) -> Verdict:
         return Verdict(
             stance=Stance.LOGIN_REQUIRED,
             sentence=f"{_anyone(guarded)} can reach Ollama's login, and all of its API is behind "
-            f"it{_caveat(report)}.",
+            f"it{_caveat(report, guarded)}.{_kept_out(report)}",
             path=_path(guarded[0][0]),
         )
     return _shut(report)
@@ -115,7 +115,8 @@ def _exposed(report: Report, parts: list[tuple[Endpoint, ZoneReach]]) -> Verdict
         can = f"can use part of Ollama's API ({_listed(list(paths))})"
     return Verdict(
         stance=Stance.EXPOSED,
-        sentence=f"{_anyone(whole or parts)} {can}{_caveat(report)}. No login is asked.",
+        sentence=f"{_anyone(whole or parts)} {can}{_caveat(report, whole or parts)}. "
+        f"No login is asked.{_kept_out(report)}",
         path=_path(min(whole or parts, key=lambda pair: _OUTSIDE.index(pair[1].zone))[0]),
     )
 
@@ -198,8 +199,22 @@ def _on_loopback(endpoint: Endpoint) -> bool:
     return endpoint.address.startswith(("127.", "::ffff:127.")) or endpoint.address == "::1"
 
 
-def _caveat(report: Report) -> str:
-    return ", as far as this host decides" if report.beyond_host else ""
+def _caveat(report: Report, parts: list[tuple[Endpoint, ZoneReach]]) -> str:
+    """What makes a statement about the internet one of this host alone."""
+    internet = any(part.zone is Zone.INTERNET for _, part in parts)
+    return ", as far as this host decides" if internet and report.beyond_host else ""
+
+
+def _kept_out(report: Report) -> str:
+    """What is to be said where this host is open, and something else keeps the internet out."""
+    comes_in = any(
+        part.open or part.uncertain
+        for endpoint in report.endpoints
+        for part in endpoint.toward(Zone.INTERNET)
+    )
+    if comes_in or not report.beyond_host:
+        return ""
+    return " Only what is beyond this host keeps the internet out."
 
 
 def _reason(because: tuple[str, ...]) -> str:

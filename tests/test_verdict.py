@@ -150,9 +150,25 @@ def test_internet_comes_before_lan_in_the_sentence_and_decides_the_path() -> Non
     assert verdict.path[0] == "198.51.100.9:8080"
 
 
-def test_what_lies_beyond_the_host_is_said() -> None:
-    judged = judge(report(finding("a"), endpoints=(OPEN,), beyond_host=("the router decides",)))
-    assert "as far as this host decides" in judged.sentence
+def test_a_statement_about_the_internet_is_one_of_this_host_alone() -> None:
+    beyond = ("the provider decides",)
+    parts = (reach(Zone.INTERNET, V4, Extent.ALL), reach(Zone.LAN, V4, Extent.ALL, LAN4))
+    world = endpoint(*parts, address="198.51.100.9")
+    sentence = judge(report(finding("a"), endpoints=(world,), beyond_host=beyond)).sentence
+    assert "your models, as far as this host decides." in sentence
+    assert "keeps the internet out" not in sentence
+
+
+def test_where_only_a_router_keeps_the_internet_out_that_is_said() -> None:
+    beyond = ("the router decides",)
+    sentence = judge(report(finding("a"), endpoints=(OPEN,), beyond_host=beyond)).sentence
+    assert "internet can" not in sentence
+    assert "as far as this host decides" not in sentence
+    assert sentence.endswith("Only what is beyond this host keeps the internet out.")
+    locked = behind_login(Login.REQUIRED)
+    sentence = judge(report(finding("a"), endpoints=(locked,), beyond_host=beyond)).sentence
+    assert sentence.endswith("Only what is beyond this host keeps the internet out.")
+    assert "beyond this host" not in judge(report(finding("a"), endpoints=(OPEN,))).sentence
 
 
 def test_containers_alone_are_exposure_too() -> None:

@@ -16,11 +16,12 @@ from ollama_audit.collect.files import read_files
 from ollama_audit.collect.later import Later
 from ollama_audit.collect.namespaces import read_namespaces
 from ollama_audit.collect.ollama import ask, unasked
-from ollama_audit.collect.platform import read_platform, read_privileges
+from ollama_audit.collect.platform import read_cloud, read_platform, read_privileges
 from ollama_audit.collect.proc import CURE, describe, environment_of
 from ollama_audit.collect.processes import Scan, runners_of, scan
 from ollama_audit.collect.systemd import read_units
 from ollama_audit.observed import Known, Observed, Unknown, known_or
+from ollama_audit.snapshot.edge import Edge
 from ollama_audit.snapshot.host import HostSnapshot, Installation
 from ollama_audit.snapshot.network import Listener, NetworkNamespace
 from ollama_audit.snapshot.platform import InitSystem
@@ -80,6 +81,7 @@ def collect(*, probe: bool = True) -> HostSnapshot:
             known_or(units, ()),
             (each.path for each in installed if each.kind == "binary"),
         ),
+        edge=Edge(cloud=read_cloud()),
     )
 
 

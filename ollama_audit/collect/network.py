@@ -40,7 +40,8 @@ _INFO_KIND, _INFO_SLAVE_KIND = 1, 4
 _XDP_ATTACHED = 2
 _SKIP_STATISTICS = attribute(_IFLA_EXT_MASK, (8).to_bytes(4, NATIVE))
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS = 1, 2, 8
-_IFA_F_TEMPORARY, _IFA_F_OPTIMISTIC, _IFA_F_DADFAILED, _IFA_F_TENTATIVE = 0x1, 0x4, 0x8, 0x40
+_IFA_F_TEMPORARY, _IFA_F_OPTIMISTIC, _IFA_F_DADFAILED = 0x1, 0x4, 0x8
+_IFA_F_DEPRECATED, _IFA_F_TENTATIVE = 0x20, 0x40
 _SCOPES = {0: "global", 200: "site", 253: "link", 254: "host"}
 
 # Positions in IFLA_INET_CONF (IPV4_DEVCONF_* of linux/ip.h, less one) and IFLA_INET6_CONF
@@ -145,6 +146,7 @@ def _address(body: memoryview) -> tuple[int, InterfaceAddress | None]:
         # The same bit says "secondary" of an IPv4 address.
         temporary=family == AF_INET6 and bool(flags & _IFA_F_TEMPORARY),
         tentative=bool(undecided or flags & _IFA_F_DADFAILED),
+        deprecated=bool(flags & _IFA_F_DEPRECATED),
     )
 
 

@@ -19,6 +19,7 @@ from ollama_audit.collect.proc import (
 )
 from ollama_audit.collect.read import read_text
 from ollama_audit.observed import Known, Observed, Unknown
+from ollama_audit.snapshot.edge import Cloud
 from ollama_audit.snapshot.platform import InitSystem, Platform, Privileges
 
 # linux/proc_ns.h PROC_PID_INIT_INO: the first PID namespace has this inode on every kernel.
@@ -46,6 +47,29 @@ _VENDORS = (
     ("Google Compute Engine", "google"),
     ("Google", "google"),
 )
+
+# How providers mark their machines, in files below /sys/class/dmi/id: as cloud-init's
+# tools/ds-identify knows them. A virtual machine of Amazon's older kind says so in its BIOS alone.
+_CLOUDS = (
+    ("sys_vendor", "Amazon EC2", Cloud.AMAZON),
+    ("bios_version", "amazon", Cloud.AMAZON),
+    ("product_name", "Google Compute Engine", Cloud.GOOGLE),
+    ("chassis_asset_tag", "7783-7084-3265-9085-8269-3286-77", Cloud.AZURE),
+    ("sys_vendor", "DigitalOcean", Cloud.DIGITALOCEAN),
+    ("sys_vendor", "Hetzner", Cloud.HETZNER),
+    ("chassis_asset_tag", "OracleCloud.com", Cloud.ORACLE),
+    ("product_name", "Alibaba Cloud ECS", Cloud.ALIBABA),
+    ("sys_vendor", "Scaleway", Cloud.SCALEWAY),
+    ("sys_vendor", "Vultr", Cloud.VULTR),
+    ("product_name", "OpenStack Nova", Cloud.OPENSTACK),
+    ("product_name", "OpenStack Compute", Cloud.OPENSTACK),
+    ("chassis_asset_tag", "OpenStack Nova", Cloud.OPENSTACK),
+    ("chassis_asset_tag", "OpenStack Compute", Cloud.OPENSTACK),
+    ("chassis_asset_tag", "OpenTelekomCloud", Cloud.OPENSTACK),
+    ("chassis_asset_tag", "SAP CCloud VM", Cloud.OPENSTACK),
+    ("chassis_asset_tag", "HUAWEICLOUD", Cloud.OPENSTACK),
+)
+_DMI = "/sys/class/dmi/id"
 
 
 def read_platform() -> Platform:
@@ -80,6 +104,21 @@ def read_privileges() -> Privileges:
     return Privileges(
         uid=uid, user=user_name(uid), capabilities=capability_names(status.strip() or "0")
     )
+
+
+def read_cloud(folder: str = _DMI) -> Observed[Cloud]:
+    """Whose cloud this machine is part of, by what the firmware says of it."""
+    if not Path(folder).is_dir():
+        return Unknown("this machine does not describe itself (no DMI)", folder)
+    told: dict[str, str] = {}
+    for name, mark, cloud in _CLOUDS:
+        if name not in told:
+            told[name] = _text(f"{folder}/{name}").strip()
+        # The version of a BIOS has the name behind its number: `4.11.amazon`.
+        found = mark in told[name] if name == "bios_version" else told[name] == mark
+        if found:
+            return Known(cloud, f"{folder}/{name}")
+    return Known(Cloud.NONE, folder)
 
 
 def _text(path: str) -> str:
@@ -156,12 +195,11 @@ def _hypervisor(release: str) -> Observed[str]:
 
 def _by_firmware() -> tuple[str, str]:
     """The kind that DMI or the device tree names, and where; empty for none."""
-    folder = "/sys/class/dmi/id"
     told = "\n".join(
-        _text(f"{folder}/{name}") for name in ("product_name", "sys_vendor", "board_vendor")
+        _text(f"{_DMI}/{name}") for name in ("product_name", "sys_vendor", "board_vendor")
     )
     for word, kind in _VENDORS:
         if word in told and "Chromebook" not in told:
-            return kind, folder
+            return kind, _DMI
     tree = "/proc/device-tree/hypervisor/compatible"
     return (_text(tree).rstrip("\0").rpartition(",")[2], tree)

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 
 from ollama_audit.addresses import AddressSet
-from ollama_audit.exposure.approach import Arrival, approach
+from ollama_audit.exposure.approach import Arrival
+from ollama_audit.exposure.edge import beyond_host
 from ollama_audit.exposure.filters import filters
 from ollama_audit.exposure.forwarders import passes_on
 from ollama_audit.exposure.gaps import gaps
@@ -31,11 +32,6 @@ from ollama_audit.snapshot.network import (
     NetworkNamespace,
 )
 
-_ROUTER = (
-    "A port forwarding on your router, or a cloud's address translation, would let the internet "
-    "in: this host would not stop it."
-)
-
 
 def assess(snapshot: HostSnapshot) -> Exposure:
     """Find every endpoint that leads to an Ollama server, and who reaches it."""
@@ -48,11 +44,10 @@ def assess(snapshot: HostSnapshot) -> Exposure:
     ]
     host = terrain.host.inode if terrain.host else 0
     found.sort(key=lambda endpoint: (endpoint.namespace != host, endpoint.port, endpoint.id))
-    beyond = any(_router_decides(terrain, endpoint) for endpoint in found)
     return Exposure(
         endpoints=tuple(found),
         gaps=tuple(gaps(terrain)),
-        beyond_host=(_ROUTER,) if beyond else (),
+        beyond_host=beyond_host(terrain, found),
         filters=filters(terrain, frozenset(endpoint.port for endpoint in found)),
     )
 
@@ -265,28 +260,3 @@ def _destinations(
                 continue
             if not (crossing and own.ip.is_link_local):
                 yield own.address
-
-
-def _router_decides(terrain: Terrain, endpoint: Endpoint) -> bool:
-    """Whether only a router's translation keeps the internet from an endpoint of the host."""
-    host = terrain.host
-    if host is None or endpoint.namespace != host.inode or Family.IPV4 not in endpoint.families:
-        return False
-    if endpoint.address and ip_address(endpoint.address).is_loopback:
-        return False
-    for interface in known_or(host.interfaces, ()):
-        private = [
-            own.address
-            for own in interface.addresses
-            if own.family is Family.IPV4 and not public(own.ip)
-        ]
-        behind = sources_behind(host, interface, Family.IPV4)
-        outside = [sources for sources in behind if sources.zone is Zone.INTERNET]
-        if not private or not outside or interface.loopback:
-            continue
-        query = Query(
-            family=Family.IPV4, interface=interface.name, address=private[0], port=endpoint.port
-        )
-        if approach(terrain, host, query).possibly & outside[0].core:
-            return True
-    return False

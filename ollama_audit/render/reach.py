@@ -32,7 +32,8 @@ def zones(exposure: Exposure, style: Style) -> str:
         lines = [style.paint(head, Paint.BOLD)]
         for name, endpoint in zip(names, exposure.endpoints, strict=True):
             lines += _rows(name, endpoint, style, room)
-        lines += ["", style.plain("yes: all of it · part: some of it · ?: not known · -: no way")]
+        legend = "yes: all of it · part: some of it · ?: not known · -: no way seen from here"
+        lines += ["", style.plain(legend)]
         for name, endpoint in zip(names, exposure.endpoints, strict=True):
             lines += _reasons(name, endpoint, style)
     for gap in exposure.gaps:

@@ -8,6 +8,7 @@ import msgspec
 
 from ollama_audit.observed import Known, Observed
 from ollama_audit.snapshot.configuration import Configuration
+from ollama_audit.snapshot.edge import Edge
 from ollama_audit.snapshot.files import FileFact
 from ollama_audit.snapshot.network import NetworkNamespace
 from ollama_audit.snapshot.platform import Platform, Privileges
@@ -55,6 +56,8 @@ class HostSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     environment_gaps: tuple[str, ...] = ()
     """Such files that exist and could not be read."""
     files: tuple[FileFact, ...] = ()
+    edge: Edge = Edge()
+    """What stands between the host and the internet."""
 
     def __post_init__(self) -> None:
         if self.schema != SCHEMA:

@@ -94,6 +94,8 @@ class InterfaceAddress(msgspec.Struct, frozen=True, kw_only=True):
     """An IPv6 privacy address (RFC 8981)."""
     tentative: bool = False
     """Not usable: duplicate address detection has not finished or has failed."""
+    deprecated: bool = False
+    """No longer used for new connections out, and still answering (RFC 4862, 5.5.4)."""
 
     def __post_init__(self) -> None:
         ip_network((self.address, self.prefix_length), strict=False)

@@ -27,7 +27,9 @@ way in and the firewall rule that opens it.
 ## Limits
 
 It speaks of this host. A router, a cloud's security group or a load balancer in front of it may
-open or shut what this host cannot see; the report names them. A failure is one step less severe
+open or shut what this host cannot see; the report names them. Where the host has private addresses
+only and would let the internet in, it passes and says that only what is beyond this host keeps the
+internet out: let in the local network alone to be sure. A failure is one step less severe
 when only single addresses were let in, and one step more when the models call tools.
 
 ## References

@@ -138,6 +138,19 @@ def test_an_address_under_duplicate_detection_is_tentative() -> None:
     assert not found["2001:db8::2"]
 
 
+def test_an_address_without_preferred_lifetime_is_deprecated() -> None:
+    with Netns() as namespace:
+        namespace(
+            "ip link add near type veth peer name far",
+            "ip addr add 2001:db8::1/64 dev near nodad preferred_lft 0",
+            "ip addr add 2001:db8::2/64 dev near nodad",
+        )
+        found = {a.address: a.deprecated for a in links(namespace)["near"].addresses}
+        shown = namespace.json("ip -j -6 addr show dev near")[0]["addr_info"]
+    assert {a["local"]: bool(a.get("deprecated")) for a in shown} == found
+    assert found == {"2001:db8::1": True, "2001:db8::2": False}
+
+
 def test_a_secondary_ipv4_address_is_not_temporary(busy: Netns) -> None:
     assert [a.temporary for a in links(busy)["br0"].addresses if a.family is Family.IPV4] == [
         False,

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
-from ollama_audit.collect.platform import read_platform, read_privileges
+from ollama_audit.collect.platform import read_cloud, read_platform, read_privileges
 from ollama_audit.collect.proc import CAPABILITIES, capability_names
-from ollama_audit.observed import Known
+from ollama_audit.observed import Known, Unknown
+from ollama_audit.snapshot.edge import Cloud
 
 
 def output(*argv: str) -> str:
@@ -53,3 +55,42 @@ def test_capability_names() -> None:
     assert capability_names("0000000000001400") == {"cap_net_admin", "cap_net_bind_service"}
     assert capability_names("1ffffffffff") == set(CAPABILITIES)
     assert capability_names("40000000000") == {"cap_42"}
+
+
+# What these files hold there: cloud-init's tests/unittests/test_ds_identify.py.
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"sys_vendor": "Amazon EC2", "product_name": "m5.large"}, Cloud.AMAZON),
+        ({"sys_vendor": "Xen", "bios_version": "4.11.amazon"}, Cloud.AMAZON),
+        ({"sys_vendor": "Google", "product_name": "Google Compute Engine"}, Cloud.GOOGLE),
+        (
+            {
+                "sys_vendor": "Microsoft Corporation",
+                "product_name": "Virtual Machine",
+                "chassis_asset_tag": "7783-7084-3265-9085-8269-3286-77",
+            },
+            Cloud.AZURE,
+        ),
+        ({"sys_vendor": "DigitalOcean", "product_name": "Droplet"}, Cloud.DIGITALOCEAN),
+        ({"sys_vendor": "Hetzner", "product_name": "vServer"}, Cloud.HETZNER),
+        ({"sys_vendor": "QEMU", "chassis_asset_tag": "OracleCloud.com"}, Cloud.ORACLE),
+        ({"product_name": "OpenStack Nova"}, Cloud.OPENSTACK),
+        ({"chassis_asset_tag": "SAP CCloud VM", "sys_vendor": "VMware, Inc."}, Cloud.OPENSTACK),
+        ({"sys_vendor": "Microsoft Corporation", "product_name": "Virtual Machine"}, Cloud.NONE),
+        ({"sys_vendor": "LENOVO", "product_name": "20XW", "bios_version": "1.71"}, Cloud.NONE),
+        ({"sys_vendor": "Google", "product_name": "Eve"}, Cloud.NONE),
+    ],
+)
+def test_a_cloud_is_known_by_its_marks(
+    files: dict[str, str], expected: Cloud, tmp_path: Path
+) -> None:
+    for name, content in files.items():
+        (tmp_path / name).write_text(f"{content}\n")
+    found = read_cloud(str(tmp_path))
+    assert isinstance(found, Known)
+    assert found.value is expected
+
+
+def test_a_machine_that_does_not_describe_itself_is_not_called_nobodys(tmp_path: Path) -> None:
+    assert isinstance(read_cloud(str(tmp_path / "none")), Unknown)

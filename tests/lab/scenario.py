@@ -105,6 +105,9 @@ class Scenario:
     """More clients than `SOURCES`. A namespace of theirs that starts with `/` is a file in the
     host: `/run/lab/NAME` holds the process id of one in that network namespace."""
 
+    without: tuple[str, ...] = ()
+    """Clients and addresses of the host that `setup` takes away, with their link or family."""
+
     def port(self, number: int) -> Port:
         """What to know of asking this port."""
         return next(port for port in self.asked() if port.number == number)
@@ -138,7 +141,9 @@ def cells(scenario: Scenario) -> list[Cell]:
     return [
         Cell(source=source, name=name, address=address, port=port)
         for source in (*SOURCES, *scenario.sources)
+        if source.name not in scenario.without
         for name, address in {**ADDRESSES, **scenario.addresses}.items()
+        if name not in scenario.without
         for port in scenario.asked()
         if (":" in source.address) == (":" in address)
         # A container's own loopback is not the host's.

@@ -2,7 +2,25 @@
 
 from __future__ import annotations
 
-from ollama_audit.rule import Severity, Zone
+from msgspec.structs import replace
+
+from ollama_audit.rule import Extent, Severity, Status, Zone
+from tests.cases import Case
+from tests.hosts import endpoint, exposure, host
 from tests.reach_cases import reach_cases
 
-CASES = reach_cases(Zone.INTERNET, Severity.CRITICAL)
+ROUTER = "Your router (192.168.1.1) decides"
+
+CASES = [
+    *reach_cases(Zone.INTERNET, Severity.CRITICAL),
+    Case(
+        "open to the LAN, behind a router",
+        host(
+            exposure=replace(
+                exposure(endpoint(lan=Extent.ALL, internet=Extent.ABSENT)), beyond_host=(ROUTER,)
+            )
+        ),
+        Status.PASS,
+        ROUTER,
+    ),
+]

@@ -1,0 +1,152 @@
+"""Kinds of addresses, and who decides where the host does not."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+import pytest
+
+from ollama_audit.exposure.assess import assess
+from ollama_audit.exposure.edge import AddressKind, described, kind
+from ollama_audit.exposure.model import Exposure, Extent, Zone
+from ollama_audit.exposure.zones import public
+from ollama_audit.observed import Known
+from ollama_audit.snapshot.edge import Cloud, Edge
+from ollama_audit.snapshot.network import Family
+from tests.exposure.networked import address, default, link, networked
+
+HOME = link("192.168.1.10/24")
+ROUTER = default("192.168.1.1")
+CAUGHT = "192.168.1.10: this host would not stop it"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "reached"),
+    [
+        ("8.8.4.4", AddressKind.GLOBAL, True),
+        ("10.1.2.3", AddressKind.PRIVATE, False),
+        ("172.15.255.255", AddressKind.GLOBAL, True),
+        ("172.16.0.1", AddressKind.PRIVATE, False),
+        ("172.31.255.255", AddressKind.PRIVATE, False),
+        ("172.32.0.1", AddressKind.GLOBAL, True),
+        ("192.168.0.1", AddressKind.PRIVATE, False),
+        ("100.63.255.255", AddressKind.GLOBAL, True),
+        ("100.64.0.1", AddressKind.SHARED, False),
+        ("100.127.255.255", AddressKind.SHARED, False),
+        ("100.128.0.1", AddressKind.GLOBAL, True),
+        ("169.254.1.1", AddressKind.LINK_LOCAL, False),
+        ("127.0.0.53", AddressKind.LOOPBACK, False),
+        ("203.0.113.7", AddressKind.DOCUMENTATION, True),
+        ("240.0.0.1", AddressKind.OTHER, False),
+        ("2a01:4f8::1", AddressKind.GLOBAL, True),
+        ("2001:db8::1", AddressKind.DOCUMENTATION, True),
+        ("3fff:123::1", AddressKind.DOCUMENTATION, True),
+        ("2002:c000:204::1", AddressKind.SIX_TO_FOUR, True),
+        ("2001:0:4136:e378:8000:63bf:3fff:fdd2", AddressKind.TEREDO, True),
+        ("64:ff9b::808:808", AddressKind.NAT64, False),
+        ("fd00::1", AddressKind.UNIQUE_LOCAL, False),
+        ("fe80::1", AddressKind.LINK_LOCAL, False),
+        ("::1", AddressKind.LOOPBACK, False),
+    ],
+)
+def test_kinds_of_addresses(text: str, expected: AddressKind, *, reached: bool) -> None:
+    assert kind(ip_address(text)) is expected
+    assert public(ip_address(text)) is reached
+
+
+def test_what_is_said_of_an_address() -> None:
+    # RFC 4291, appendix A: 34-56-78-9A-BC-DE becomes 3656:78ff:fe9a:bcde.
+    assert described(address("2a01:4f8::3656:78ff:fe9a:bcde/64")).endswith(
+        " (made of the link's MAC address)"
+    )
+    assert described(address("2a01:4f8::1/64", temporary=True, deprecated=True)).endswith(
+        " (temporary, deprecated)"
+    )
+    assert described(address("2001:db8::1/64")) == "2001:db8::1 (a documentation range)"
+    assert described(address("192.168.1.10/24")) == "192.168.1.10"
+
+
+def internet(exposure: Exposure, family: Family) -> Extent:
+    found = [
+        part.extent
+        for endpoint in exposure.endpoints
+        for part in endpoint.toward(Zone.INTERNET)
+        if part.family is family
+    ]
+    return found[0] if found else Extent.ABSENT
+
+
+def test_behind_a_router_it_is_the_router_that_decides() -> None:
+    exposure = assess(networked(HOME, routes=(ROUTER,)))
+    assert internet(exposure, Family.IPV4) is Extent.ABSENT
+    (said,) = exposure.beyond_host
+    assert said.startswith("Your router (192.168.1.1)")
+    assert CAUGHT in said
+
+
+def test_on_loopback_nobody_else_decides() -> None:
+    assert assess(networked(HOME, routes=(ROUTER,), listening="127.0.0.1:11434")).beyond_host == ()
+
+
+def test_without_a_way_to_the_internet_nobody_decides() -> None:
+    assert assess(networked(HOME, routes=())).beyond_host == ()
+
+
+def test_a_public_ipv4_address_has_no_router_before_it() -> None:
+    exposure = assess(networked(link("198.51.100.10/24"), routes=(default("198.51.100.1"),)))
+    assert internet(exposure, Family.IPV4) is Extent.ALL
+    (said,) = exposure.beyond_host
+    assert "public IPv4 address 198.51.100.10 (a documentation range)" in said
+
+
+def test_a_global_ipv6_address_is_not_translated() -> None:
+    home = link(
+        "192.168.1.10/24", "2a01:4f8:1::10/64", address("2a01:4f8:1::99/64", temporary=True)
+    )
+    exposure = assess(networked(home, routes=(ROUTER, default("fe80::1"))))
+    assert internet(exposure, Family.IPV4) is Extent.ABSENT
+    assert internet(exposure, Family.IPV6) is Extent.ALL
+    router, global6 = exposure.beyond_host
+    assert CAUGHT in router
+    assert "2a01:4f8:1::10 and 2a01:4f8:1::99 (temporary)" in global6
+    assert "an IPv6 firewall in your router" in global6
+
+
+def test_an_ipv4_listener_has_no_ipv6_sentence() -> None:
+    home = link("192.168.1.10/24", "2a01:4f8:1::10/64")
+    routes = (ROUTER, default("fe80::1"))
+    exposure = assess(networked(home, routes=routes, listening="0.0.0.0:11434"))
+    assert [said.partition(" ")[0] for said in exposure.beyond_host] == ["Your"]
+
+
+def test_a_carriers_translation_is_told_from_a_routers() -> None:
+    exposure = assess(networked(link("100.70.1.2/24"), routes=(default("100.70.1.1"),)))
+    assert internet(exposure, Family.IPV4) is Extent.ABSENT
+    (said,) = exposure.beyond_host
+    assert "unlikely to get to 100.70.1.2" in said
+    assert "your carrier translates it" in said
+
+
+def test_an_address_of_tailscale_is_not_a_carriers() -> None:
+    mesh = link("100.101.102.103/32", index=3, name="tailscale0", kind="tun")
+    exposure = assess(networked(HOME, mesh, routes=(ROUTER,)))
+    assert len(exposure.beyond_host) == 1
+    assert CAUGHT in exposure.beyond_host[0]
+
+
+def test_all_traffic_through_a_vpn_leaves_its_far_end_to_decide() -> None:
+    tunnel = link("10.8.0.2/24", index=3, name="wg0", kind="wireguard")
+    exposure = assess(networked(HOME, tunnel, routes=(default("10.8.0.1", 3),)))
+    assert exposure.beyond_host == (
+        "The far end of wg0 decides whether the IPv4 internet gets to 10.8.0.2: this host would "
+        "not stop it.",
+    )
+
+
+def test_a_cloud_is_named_with_what_it_filters_by() -> None:
+    amazon = Edge(cloud=Known(Cloud.AMAZON, "DMI"))
+    vm = link("10.0.0.5/24", "2a05:d014::5/128")
+    routes = (default("10.0.0.1"), default("fe80::1"))
+    translated, global6 = assess(networked(vm, routes=routes, edge=amazon)).beyond_host
+    assert "(1:1 NAT) and Amazon EC2's security groups decide" in translated
+    assert "only Amazon EC2's security groups could keep the internet out" in global6
