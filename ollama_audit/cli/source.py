@@ -5,8 +5,12 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from ollama_audit.cli.exits import UsageProblem
+from ollama_audit.observed import Known, Observed, Unknown
 from ollama_audit.snapshot.host import HostSnapshot
+from ollama_audit.snapshot.probe import Probe
 
 LIMIT = 256 * 1024 * 1024
 """Bytes of a snapshot; one of a host with a 100,000-element set takes some 20 MiB."""
@@ -19,15 +23,28 @@ def obtain(file: str | None, *, probe: bool) -> HostSnapshot:
         UsageProblem: The file cannot be read or holds no snapshot.
     """
     if file is None:
-        from ollama_audit.collect.host import collect  # noqa: PLC0415  # reads the host: heavy
-
-        return collect(probe=probe)
+        return _this_host(probe=probe)
     from ollama_audit.snapshot.codec import SnapshotError, decode  # noqa: PLC0415
 
     try:
         return decode(read(file))
     except SnapshotError as problem:
         raise UsageProblem(f"{file}: no snapshot that this program reads: {problem}") from problem
+
+
+def _this_host(*, probe: bool) -> HostSnapshot:
+    """This host as read, and what its listeners answered."""
+    # What reads the host is heavy.
+    from ollama_audit.collect.host import collect  # noqa: PLC0415
+    from ollama_audit.collect.probe import probe as ask  # noqa: PLC0415
+    from ollama_audit.exposure.questions import questions  # noqa: PLC0415
+
+    snapshot = collect(probe=probe)
+    if probe:
+        answers: Observed[tuple[Probe, ...]] = Known(ask(questions(snapshot)), "GET /api/version")
+    else:
+        answers = Unknown("asking was turned off", "GET /api/version", "leave out --no-probe")
+    return replace(snapshot, probes=answers)
 
 
 def read(file: str) -> bytes:

@@ -7,21 +7,19 @@ server/routes.go). Never /api/me, which makes the server contact ollama.com.
 from __future__ import annotations
 
 import json
-import socket
 import time
 from collections.abc import Iterable
-from ipaddress import ip_address
 from typing import Any
 
+from ollama_audit.collect.http import get
 from ollama_audit.collect.model_store import capabilities_of
 from ollama_audit.collect.namespaces import inside
-from ollama_audit.observed import Known, Observed, Unknown, known_or
-from ollama_audit.snapshot.network import Family, Listener
+from ollama_audit.observed import Known, Observed, Unknown
+from ollama_audit.snapshot.network import Listener
 from ollama_audit.snapshot.process import ApiAnswers, Model, RunningModel
 
 _LIMIT_S = 2.0
 """For all four answers of one server together."""
-_LARGEST = 8 << 20
 _MOST_SOCKETS = 4
 _PATHS = ("/api/version", "/api/tags", "/api/ps", "/api/status")
 
@@ -43,7 +41,7 @@ def ask(pid: int, listeners: Iterable[Listener], store: Observed[str]) -> ApiAns
     order = sorted(listeners, key=lambda at: (not at.on_loopback, not at.wildcard, at.port))
     if not order:
         return unasked("the server has no listening socket")
-    targets = [(_reachable(each), each.port) for each in order[:_MOST_SOCKETS]]
+    targets = [(each.at_hand, each.port) for each in order[:_MOST_SOCKETS]]
     found = inside(f"/proc/{pid}/ns/net", lambda: _ask_first(targets))
     if isinstance(found, Unknown):
         return unasked(found.reason, found.cure)
@@ -64,18 +62,11 @@ def _ask_first(targets: list[tuple[str, int]]) -> tuple[str, dict[str, Observed[
     return asked, found
 
 
-def _reachable(listener: Listener) -> str:
-    if not listener.wildcard:
-        return str(listener.ip)
-    only_v6 = listener.family is Family.IPV6 and known_or(listener.v6only, default=False)
-    return "::1" if only_v6 else "127.0.0.1"
-
-
 def _get(address: str, port: int, path: str, deadline: float) -> Observed[Any]:
     """The JSON document at a path."""
     source = f"GET {path}"
     try:
-        status, body = exchange(address, port, path, deadline)
+        status, _, body = get(address, port, path, deadline)
     except TimeoutError:
         return Unknown("the server did not answer in time", source)
     except OSError as error:
@@ -88,49 +79,6 @@ def _get(address: str, port: int, path: str, deadline: float) -> Observed[Any]:
         return Known(json.loads(body), source)
     except (ValueError, RecursionError):
         return Unknown("the answer is not JSON", source)
-
-
-def exchange(
-    address: str,
-    port: int,
-    path: str,
-    deadline: float,
-    headers: tuple[tuple[str, str], ...] = (("Host", "localhost"),),
-) -> tuple[int, bytes]:
-    """One GET request over plain HTTP/1.0: the status code and the body.
-
-    HTTP/1.0 keeps the answer free of chunks, and the end of the connection ends it.
-
-    Raises:
-        TimeoutError: `deadline` (time.monotonic()) has passed.
-        OSError: No connection.
-        ValueError: Not an HTTP answer, or one larger than 8 MiB.
-    """
-    family = socket.AF_INET6 if ip_address(address).version == 6 else socket.AF_INET
-    lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
-    request = f"GET {path} HTTP/1.0\r\n{lines}Accept: application/json\r\n\r\n"
-    answer = bytearray()
-    with socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as connection:
-        connection.settimeout(_left(deadline))
-        connection.connect((address, port))
-        connection.sendall(request.encode("ascii"))
-        while piece := connection.recv(1 << 16):
-            answer += piece
-            if len(answer) > _LARGEST:
-                raise ValueError(f"it is larger than {_LARGEST >> 20} MiB")
-            connection.settimeout(_left(deadline))
-    head, _, body = bytes(answer).partition(b"\r\n\r\n")
-    words = head.split(b"\r\n", 1)[0].split()
-    if len(words) < 2 or not words[0].startswith(b"HTTP/") or not words[1].isdigit():
-        raise ValueError("it is not HTTP")
-    return int(words[1]), body
-
-
-def _left(deadline: float) -> float:
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise TimeoutError
-    return left
 
 
 def _answers(asked: str, found: dict[str, Observed[Any]], store: Observed[str]) -> ApiAnswers:

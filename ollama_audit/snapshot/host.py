@@ -12,6 +12,7 @@ from ollama_audit.snapshot.edge import Edge
 from ollama_audit.snapshot.files import FileFact
 from ollama_audit.snapshot.network import NetworkNamespace
 from ollama_audit.snapshot.platform import Platform, Privileges
+from ollama_audit.snapshot.probe import Probe
 from ollama_audit.snapshot.process import OllamaServer, Process, Setting
 from ollama_audit.snapshot.service import SocketUnit, SystemdUnit
 
@@ -58,6 +59,8 @@ class HostSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[FileFact, ...] = ()
     edge: Edge = Edge()
     """What stands between the host and the internet."""
+    probes: Observed[tuple[Probe, ...]] = Known((), "nothing was asked")
+    """What listeners answered to requests of this host's own, one entry a listener."""
 
     def __post_init__(self) -> None:
         if self.schema != SCHEMA:

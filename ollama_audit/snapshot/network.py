@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 import msgspec
 
-from ollama_audit.observed import Observed
+from ollama_audit.observed import Observed, known_or
 from ollama_audit.snapshot.firewall import FirewallCapture
 
 
@@ -74,6 +74,17 @@ class Listener(msgspec.Struct, frozen=True, kw_only=True):
     def wildcard(self) -> bool:
         """Whether the bind address is the unspecified address."""
         return self.ip.is_unspecified
+
+    @property
+    def at_hand(self) -> str:
+        """The address at which a program in the same network namespace connects to it.
+
+        A wildcard socket answers on loopback, any other on its own address alone.
+        """
+        if not self.wildcard:
+            return str(self.ip)
+        only_v6 = self.family is Family.IPV6 and known_or(self.v6only, default=False)
+        return "::1" if only_v6 else "127.0.0.1"
 
     def __str__(self) -> str:
         host = f"[{self.address}]" if ":" in self.address else self.address

@@ -10,8 +10,8 @@ import json
 import time
 from ipaddress import ip_address
 
+from ollama_audit.collect.http import get
 from ollama_audit.collect.namespaces import inside
-from ollama_audit.collect.ollama import exchange
 from ollama_audit.observed import Known, Observed, Unknown
 
 _LIMIT_S = 2.0
@@ -34,7 +34,7 @@ def running(pid: int, address: str) -> Observed[str]:
 def _asked(host: str, port: int) -> Observed[str]:
     headers = (("Host", f"localhost:{port}"),)
     try:
-        status, body = exchange(host, port, "/config/", time.monotonic() + _LIMIT_S, headers)
+        status, _, body = get(host, port, "/config/", time.monotonic() + _LIMIT_S, headers)
         json.loads(body)
     except (OSError, ValueError, RecursionError) as error:
         return Unknown(f"its admin API does not answer: {error}", _SOURCE)

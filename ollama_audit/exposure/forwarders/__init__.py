@@ -24,7 +24,7 @@ from ollama_audit.observed import Unknown
 from ollama_audit.snapshot.network import Listener, NetworkNamespace
 from ollama_audit.snapshot.process import Process
 
-__all__ = ["FORWARDERS", "Onward", "onward", "passes_on"]
+__all__ = ["FORWARDERS", "Onward", "forwarder", "no_way", "onward", "passes_on"]
 
 FORWARDERS: Mapping[str, Forwarder] = MappingProxyType(
     {
@@ -105,7 +105,7 @@ def _onward(
         hop = Hop(kind="socket", name=f"the owner of {listener}", pid=owners[0] if owners else 0)
         return (Onward(hop=hop, login=Login.UNKNOWN, reason=f"who listens at {listener} is gone"),)
     process = processes[0]
-    if process.name in _NO_WAY or _is_runner(terrain, process):
+    if no_way(terrain, process):
         return ()
     if follow := forwarder(process):
         return follow(terrain, namespace, listener, process)
@@ -116,6 +116,7 @@ def _onward(
     return (unclear(process, reason),)
 
 
-def _is_runner(terrain: Terrain, process: Process) -> bool:
+def no_way(terrain: Terrain, process: Process) -> bool:
+    """Whether a program is known to pass nothing on: it serves something else, or runs models."""
     runners = (runner.pid for server in terrain.servers.values() for runner in server.runners)
-    return process.pid in runners
+    return process.name in _NO_WAY or process.pid in runners

@@ -299,7 +299,7 @@ class _Walk:
         if any(2 in ((each.get("match") or {}).get("status_code") or ()) for each in answers):
             # This is what forward_auth is made of: a good answer lets the request go on.
             because = f"caddy: forward_auth to {', '.join(dials)}"
-            return [replace(state, gate=state.gate & login(because))]
+            return [replace(state, gate=state.gate & login(because, *dials))]
         request = ((handler.get("headers") or {}).get("request") or {}).get("set") or {}
         host = next((value[0] for name, value in request.items() if name.lower() == "host"), None)
         if host and "{" in host:

@@ -83,6 +83,8 @@ class Gate:
     """It is not known whether they must log in, or are refused."""
     because: tuple[str, ...] = ()
     """What makes the login, or the doubt, as the configuration has it."""
+    services: tuple[str, ...] = ()
+    """The URLs or addresses of services that are asked who may pass, and decide as they like."""
 
     @property
     def passing(self) -> Clients:
@@ -94,16 +96,18 @@ class Gate:
         both = self.passing & other.passing
         free = self.free & other.free
         locked = both & (self.locked | other.locked)
-        because = tuple(dict.fromkeys(self.because + other.because))
-        return type(self)(free, locked, both - free - locked, because)
+        return type(self)(free, locked, both - free - locked, *self._said(other))
 
     def __or__(self, other: Self) -> Self:
         """Either gate, as the client likes."""
         free = self.free | other.free
         doubtful = (self.doubtful | other.doubtful) - free
         locked = (self.locked | other.locked) - free - doubtful
-        because = tuple(dict.fromkeys(self.because + other.because))
-        return type(self)(free, locked, doubtful, because)
+        return type(self)(free, locked, doubtful, *self._said(other))
+
+    def _said(self, other: Self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        because = dict.fromkeys(self.because + other.because)
+        return tuple(because), tuple(dict.fromkeys(self.services + other.services))
 
 
 OPEN = Gate(free=EVERYONE)
@@ -115,14 +119,14 @@ def only(clients: Clients) -> Gate:
     return Gate(free=clients)
 
 
-def login(because: str) -> Gate:
-    """The gate at which everyone must log in."""
-    return Gate(locked=EVERYONE, because=(because,))
+def login(because: str, *services: str) -> Gate:
+    """The gate at which everyone must log in, perhaps because a service says so."""
+    return Gate(locked=EVERYONE, because=(because,), services=services)
 
 
-def doubt(because: str) -> Gate:
+def doubt(because: str, *services: str) -> Gate:
     """The gate of which it is not known whom it lets through."""
-    return Gate(doubtful=EVERYONE, because=(because,))
+    return Gate(doubtful=EVERYONE, because=(because,), services=services)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,8 @@ class Onward:
     """Which sources it serves; None for everybody."""
     login: Login = Login.NONE
     login_because: tuple[str, ...] = ()
+    services: tuple[str, ...] = ()
+    """The services that it asks who may pass; see `Gate`."""
     open_paths: tuple[str, ...] = ()
     tls: Encryption = Encryption.PLAIN
     hosts: tuple[str, ...] | None = None

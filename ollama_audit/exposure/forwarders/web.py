@@ -224,6 +224,7 @@ def _of_upstream(  # noqa: PLR0913, PLR0917 - as above
             admits=clients,
             login=login,
             login_because=() if login is Login.NONE else _because(concerned, clients, login),
+            services=tuple({service: None for each in concerned for service in each.gate.services}),
             open_paths=_open_paths(concerned, clients) if login is Login.NONE else (),
             tls=tls,
             hosts=None

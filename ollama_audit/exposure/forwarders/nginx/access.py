@@ -29,14 +29,14 @@ _LOGINS = frozenset(
 _PROGRAMS = ("access_by_lua", "js_access", "perl_access", "rewrite_by_lua")
 
 
-def unclear(because: str) -> Gate:
-    """A gate that cannot be judged."""
-    return doubt(because)
+def unclear(because: str, *services: str) -> Gate:
+    """A gate that cannot be judged, perhaps because of the services that it asks."""
+    return doubt(because, *services)
 
 
 def by_service(asked: Directive, target: str) -> Gate:
     """The gate of a login service that a subrequest asks."""
-    return login(f"auth_request {asked.args[0]} to {target} ({asked.at})")
+    return login(f"auth_request {asked.args[0]} to {target} ({asked.at})", target)
 
 
 def certificate(request: Request) -> Gate:

@@ -343,7 +343,7 @@ class Server:
         passed = SHUT
         for end in self._located(inner):
             if end.reason:
-                passed |= end.gate & access.unclear(f"auth_request {path}: {end.reason}")
+                passed |= end.gate & access.unclear(f"auth_request {path}: {end.reason}", path)
             elif not end.status:
                 passed |= end.gate & access.by_service(asked[0], end.target)
             elif 200 <= end.status < 300:

@@ -1,0 +1,133 @@
+"""Which listeners may be asked: a request changes nothing and leads to no other machine."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from ollama_audit.exposure.questions import questions
+from ollama_audit.rule import Known, Listener, Process
+from ollama_audit.snapshot.configuration import Configuration
+from ollama_audit.snapshot.network import Family, Interface, InterfaceAddress
+from tests.exposure.proxied import PROXY, configured
+from tests.hosts import HIDDEN, host, listener, namespace, namespaces, process
+
+
+def unasked(own: Listener, *owners: Process, configuration: Configuration | None = None) -> str:
+    """Why this listener is left alone beside Ollama on loopback; empty when it is asked."""
+    space = replace(
+        namespace("127.0.0.1:11434", own, listener("127.0.0.1:5433", owners=60)),
+        interfaces=Known(
+            (
+                Interface(
+                    index=2,
+                    name="eth0",
+                    up=True,
+                    addresses=(
+                        InterfaceAddress(
+                            family=Family.IPV4, address="192.168.1.2", prefix_length=24
+                        ),
+                    ),
+                ),
+                Interface(index=1, name="lo", up=True, loopback=True),
+            ),
+            "rtnetlink",
+        ),
+    )
+    snapshot = replace(
+        host(
+            namespaces=namespaces(space), processes=(*owners, process(60, name="postgres"))
+        ).snapshot,
+        configurations=(configuration,) if configuration else (),
+    )
+    (asked,) = [each for each in questions(snapshot) if each.port == own.port]
+    return asked.unasked
+
+
+def running(name: str, *arguments: str) -> Process:
+    return replace(process(PROXY, name=name), arguments=Known(arguments, "/proc/50/cmdline"))
+
+
+def nginx(text: str) -> str:
+    """What keeps an nginx with this server block from being asked."""
+    found = configured("nginx", {"/etc/nginx/nginx.conf": f"http {{ server {{ {text} }} }}"})
+    own = listener("0.0.0.0:80", owners=PROXY)
+    return unasked(own, running("nginx"), configuration=found)
+
+
+def test_ollama_itself_is_asked() -> None:
+    (asked,) = questions(host().snapshot)
+    assert (asked.at, asked.port, asked.server, asked.unasked) == ("127.0.0.1", 11434, True, "")
+
+
+@pytest.mark.parametrize(
+    ("at", "name", "why"),
+    [
+        ("0.0.0.0:8080", "python3", ""),
+        ("0.0.0.0:34567", "python3", "unusual"),
+        ("0.0.0.0:9100", "python3", "not for web servers"),
+        ("0.0.0.0:9100", "nginx", "not for web servers"),
+        ("0.0.0.0:22", "sshd", "not for web servers"),
+        ("127.0.0.1:8080", "ssh", "other machines"),
+        ("127.0.0.1:8080", "kubectl", "other machines"),
+        ("0.0.0.0:8080", "postgres", "passes nothing on"),
+        ("0.0.0.0:8080", "systemd", "would start a program"),
+        ("0.0.0.0:8080", "xinetd", "would start a program"),
+        ("0.0.0.0:8080", "rinetd", "where rinetd (50) leads is not known"),
+        ("203.0.113.9:8080", "python3", "not an address of this host"),
+        ("192.168.1.2:8080", "python3", ""),
+    ],
+)
+def test_by_program_and_port(at: str, name: str, why: str) -> None:
+    found = unasked(listener(at, owners=PROXY), running(name))
+    assert why in found
+    assert bool(found) is bool(why)
+
+
+def test_a_hidden_owner_is_asked_where_web_servers_are() -> None:
+    assert unasked(listener("0.0.0.0:3000", owners=HIDDEN)) == ""
+    assert "hidden" in unasked(listener("0.0.0.0:34567", owners=HIDDEN))
+    assert unasked(listener("0.0.0.0:9100", owners=HIDDEN))
+
+
+@pytest.mark.parametrize(
+    ("target", "why"),
+    [
+        ("127.0.0.1:11434", ""),
+        ("127.0.0.1:5433", "postgres passes nothing on"),
+        ("192.168.1.9:11434", "not on this host"),
+        ("gpu-box:11434", "not known"),
+        ("127.0.0.1:8080", "circle"),
+    ],
+)
+def test_a_relay_is_followed_first(target: str, why: str) -> None:
+    socat = running("socat", "socat", "TCP-LISTEN:8080,fork", f"TCP:{target}")
+    found = unasked(listener("0.0.0.0:8080", owners=PROXY), socat)
+    assert why in found
+    assert bool(found) is bool(why)
+
+
+PASS = "location / { proxy_pass http://127.0.0.1:11434; }"
+
+
+@pytest.mark.parametrize(
+    ("server", "why"),
+    [
+        (PASS, ""),
+        ("location / { return 200; }", ""),
+        ("location / { proxy_pass http://192.168.1.9:11434; }", "not on this host"),
+        (f"{PASS} location /api/tags {{ proxy_pass http://192.168.1.9; }}", "not on this host"),
+        (
+            f"{PASS} auth_request /ask; location /ask {{ proxy_pass http://192.168.1.9:9091; }}",
+            "who may log in",
+        ),
+        (
+            f"{PASS} auth_request /ask; location /ask {{ proxy_pass http://127.0.0.1:9091; }}",
+            "",
+        ),
+    ],
+)
+def test_a_proxy_that_leads_to_another_machine_is_not_asked(server: str, why: str) -> None:
+    found = nginx(server)
+    assert why in found
+    assert bool(found) is bool(why)
