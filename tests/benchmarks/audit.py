@@ -86,7 +86,7 @@ def show(name: str, command: Sequence[str], costs: Sequence[Cost]) -> None:
     walls = sorted(cost.wall_s for cost in costs)
     cpu = statistics.median(cost.cpu_s for cost in costs)
     peak = max(cost.peak_mib for cost in costs)
-    print(  # noqa: T201  # this is its output
+    print(
         f"{name:<16} wall {walls[0]:.3f} / {statistics.median(walls):.3f} / {walls[-1]:.3f} s"
         f" (min / median / max of {len(walls)})  cpu {cpu:.3f} s  peak {peak:.1f} MiB\n"
         f"{'':<16} children: {children(command)}"
@@ -112,7 +112,7 @@ def main() -> None:
                 cost = once(command)
                 if turn:  # the first turn warms the caches
                     costs[name].append(cost)
-        print(f"load {os.getloadavg()[0]:.2f}, root: {os.geteuid() == 0}")  # noqa: T201
+        print(f"load {os.getloadavg()[0]:.2f}, root: {os.geteuid() == 0}")
         for name, command in commands.items():
             show(name, command, costs[name])
     if "llm-host-guard" in costs:
@@ -120,7 +120,7 @@ def main() -> None:
             statistics.median(cost.wall_s for cost in costs[name])
             for name in ("ollama-audit", "llm-host-guard")
         )
-        print(f"ratio            {ours / theirs:.2f} of the peer's wall time")  # noqa: T201
+        print(f"ratio            {ours / theirs:.2f} of the peer's wall time")
 
 
 if __name__ == "__main__":
