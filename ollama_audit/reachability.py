@@ -168,6 +168,7 @@ def _path(endpoint: Endpoint) -> str:
 def _evidence(endpoint: Endpoint, part: ZoneReach) -> Evidence:
     family = "IPv4" if part.family.bits == 32 else "IPv6"
     to = f" to {', '.join(part.destinations)}" if part.destinations else ""
+    to += f" (from outside {', '.join(part.external)})" if part.external else ""
     through = f" by {', '.join(part.interfaces)}" if part.interfaces else ""
     networks = ", ".join(part.networks) or "everywhere"
     because = "; ".join(part.because) or "nothing filters it"

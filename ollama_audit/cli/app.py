@@ -10,6 +10,7 @@ import typer
 from ollama_audit import __version__
 from ollama_audit.cli.command import ORDER, Command, Group
 from ollama_audit.cli.exits import ExitCode, UsageProblem
+from ollama_audit.collect.edge import Beyond
 
 app = typer.Typer(
     cls=Group,
@@ -93,6 +94,18 @@ Quiet = Annotated[
 Probe = Annotated[
     bool, typer.Option("--no-probe", help="Ask nothing of local servers, read the host only.")
 ]
+CloudMetadata = Annotated[
+    bool,
+    typer.Option(
+        "--cloud-metadata",
+        help="Ask the cloud's metadata service (169.254.169.254) for public addresses.",
+    ),
+]
+
+
+def _beyond(*, cloud_metadata: bool) -> frozenset[Beyond]:
+    """Whom these options allow to be asked beyond the host."""
+    return frozenset({Beyond.CLOUD_METADATA} if cloud_metadata else ())
 
 
 @app.command(cls=Command)
@@ -125,6 +138,7 @@ def audit(  # noqa: PLR0913  # one argument an option
     ] = False,
     snapshot: Snapshot = None,
     no_probe: Probe = False,
+    cloud_metadata: CloudMetadata = False,
     color: Color = "auto",
     width: Width = None,
     quiet: Quiet = False,
@@ -147,6 +161,7 @@ def audit(  # noqa: PLR0913  # one argument an option
             allow_incomplete=allow_incomplete,
             snapshot=snapshot,
             probe=not no_probe,
+            beyond=_beyond(cloud_metadata=cloud_metadata),
             color=color,
             width=width,
             verbose=verbose,
@@ -177,6 +192,7 @@ def reach(  # noqa: PLR0913
     ] = None,
     snapshot: Snapshot = None,
     no_probe: Probe = False,
+    cloud_metadata: CloudMetadata = False,
     color: Color = "auto",
     width: Width = None,
 ) -> int:
@@ -192,6 +208,7 @@ def reach(  # noqa: PLR0913
             output=output,
             snapshot=snapshot,
             probe=not no_probe,
+            beyond=_beyond(cloud_metadata=cloud_metadata),
             color=color,
             width=width,
         )
@@ -242,11 +259,12 @@ def snapshot(
         typer.Option("--output", "-o", metavar="FILE", help="Where it goes (mode 0600)."),
     ] = "-",
     no_probe: Probe = False,
+    cloud_metadata: CloudMetadata = False,
 ) -> int:
     """Write what the audit reads from this host, secrets left out, to judge it elsewhere."""
     from ollama_audit.cli import snapshot as command  # noqa: PLC0415
 
-    return command.save(output, probe=not no_probe)
+    return command.save(output, probe=not no_probe, beyond=_beyond(cloud_metadata=cloud_metadata))
 
 
 @app.command(cls=Command)

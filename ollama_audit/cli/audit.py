@@ -11,6 +11,7 @@ from ollama_audit.cli import output, screen, source
 from ollama_audit.cli.exits import ExitCode, UsageProblem, verdict_code
 from ollama_audit.cli.names import choose
 from ollama_audit.cli.select import select
+from ollama_audit.collect.edge import Beyond
 from ollama_audit.outcome import Severity
 from ollama_audit.render.text import Style
 from ollama_audit.report import NO_OLLAMA, Report
@@ -42,6 +43,7 @@ class Request:
     allow_incomplete: bool = False
     snapshot: str | None = None
     probe: bool = True
+    beyond: frozenset[Beyond] = frozenset()
     color: str = "auto"
     width: str | None = None
     verbose: bool = False
@@ -68,7 +70,7 @@ def make_report(request: Request, started: float) -> Report:
     from ollama_audit.rule import Host  # noqa: PLC0415
 
     selection = select(load_rules(), request.only, request.skip)
-    snapshot = source.obtain(request.snapshot, probe=request.probe)
+    snapshot = source.obtain(request.snapshot, probe=request.probe, beyond=request.beyond)
     host = Host(snapshot=snapshot, exposure=assess(snapshot))
     judged = report(host, selection, duration_s=0.0)
     import msgspec  # noqa: PLC0415

@@ -11,6 +11,7 @@ from pathlib import Path
 from ollama_audit.cli import output, screen, source
 from ollama_audit.cli.exits import ExitCode, UsageProblem
 from ollama_audit.cli.names import choose
+from ollama_audit.collect.edge import Beyond
 from ollama_audit.engine import found_ollama
 from ollama_audit.render import json
 from ollama_audit.render import reach as table
@@ -31,6 +32,7 @@ class Request:
     output: str | None = None
     snapshot: str | None = None
     probe: bool = True
+    beyond: frozenset[Beyond] = frozenset()
     color: str = "auto"
     width: str | None = None
 
@@ -50,7 +52,7 @@ def reach(request: Request) -> int:
     in_file = request.output not in (None, output.STDOUT)
     style = screen.style(request.color, request.width)
     style = Style(width=style.width) if in_file else style
-    snapshot = source.obtain(request.snapshot, probe=request.probe)
+    snapshot = source.obtain(request.snapshot, probe=request.probe, beyond=request.beyond)
     _deliver(_text(snapshot, request, sources, targets, style), request.output)
     return ExitCode.OK if found_ollama(snapshot) else ExitCode.NO_OLLAMA
 

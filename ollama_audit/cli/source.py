@@ -8,6 +8,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from ollama_audit.cli.exits import UsageProblem
+from ollama_audit.collect.edge import Beyond
 from ollama_audit.observed import Known, Observed, Unknown
 from ollama_audit.snapshot.host import HostSnapshot
 from ollama_audit.snapshot.probe import Probe
@@ -16,14 +17,19 @@ LIMIT = 256 * 1024 * 1024
 """Bytes of a snapshot; one of a host with a 100,000-element set takes some 20 MiB."""
 
 
-def obtain(file: str | None, *, probe: bool) -> HostSnapshot:
+def obtain(
+    file: str | None, *, probe: bool, beyond: frozenset[Beyond] = frozenset()
+) -> HostSnapshot:
     """The snapshot in `file` (`-` for standard input), or one of this host, read now.
 
     Raises:
-        UsageProblem: The file cannot be read or holds no snapshot.
+        UsageProblem: The file cannot be read or holds no snapshot, or somebody is to be asked
+            for it.
     """
+    if file is not None and beyond:
+        raise UsageProblem(f"{min(beyond)} asks about this host, --snapshot is about another")
     if file is None:
-        return _this_host(probe=probe)
+        return _this_host(probe=probe, beyond=beyond)
     from ollama_audit.snapshot.codec import SnapshotError, decode  # noqa: PLC0415
 
     try:
@@ -32,14 +38,14 @@ def obtain(file: str | None, *, probe: bool) -> HostSnapshot:
         raise UsageProblem(f"{file}: no snapshot that this program reads: {problem}") from problem
 
 
-def _this_host(*, probe: bool) -> HostSnapshot:
+def _this_host(*, probe: bool, beyond: frozenset[Beyond]) -> HostSnapshot:
     """This host as read, and what its listeners answered."""
     # What reads the host is heavy.
     from ollama_audit.collect.host import collect  # noqa: PLC0415
     from ollama_audit.collect.probe import probe as ask  # noqa: PLC0415
     from ollama_audit.exposure.questions import questions  # noqa: PLC0415
 
-    snapshot = collect(probe=probe)
+    snapshot = collect(probe=probe, beyond=beyond)
     if probe:
         answers: Observed[tuple[Probe, ...]] = Known(ask(questions(snapshot)), "GET /api/version")
     else:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ollama_audit import __version__
 from ollama_audit.collect.configurations import read_configurations
+from ollama_audit.collect.edge import Beyond
 from ollama_audit.collect.environment import read_environment_sources
 from ollama_audit.collect.files import read_files
 from ollama_audit.collect.later import Later
@@ -39,8 +40,8 @@ _BINARIES = (
 _STORES = ("/usr/share/ollama/.ollama/models", "/var/lib/ollama", "/root/.ollama/models")
 
 
-def collect(*, probe: bool = True) -> HostSnapshot:
-    """Read the host; nothing is changed, and nothing leaves it.
+def collect(*, probe: bool = True, beyond: frozenset[Beyond] = frozenset()) -> HostSnapshot:
+    """Read the host; nothing is changed, and nothing leaves it but the questions of `beyond`.
 
     Without `probe` the servers are not asked about themselves.
     """
@@ -57,6 +58,7 @@ def collect(*, probe: bool = True) -> HostSnapshot:
     owners = _others(
         known_or(namespaces, ()), found.forwarders, {process.pid for process in running}
     )
+    edge = Later(partial(_edge, namespaces, beyond)) if beyond else None
     sources, gaps = read_environment_sources(running)
     units = asked_units.result()
     installed = _installations(known_or(units, ()))
@@ -81,8 +83,15 @@ def collect(*, probe: bool = True) -> HostSnapshot:
             known_or(units, ()),
             (each.path for each in installed if each.kind == "binary"),
         ),
-        edge=Edge(cloud=read_cloud()),
+        edge=edge.result() if edge else Edge(cloud=read_cloud()),
     )
+
+
+def _edge(namespaces: Observed[tuple[NetworkNamespace, ...]], beyond: frozenset[Beyond]) -> Edge:
+    """What those beyond the host say who may be asked."""
+    from ollama_audit.collect.edge.read import read_edge  # noqa: PLC0415 - few want it
+
+    return read_edge(namespaces, beyond)
 
 
 def _known_servers(

@@ -16,6 +16,7 @@ from ollama_audit.exposure.sockets import families
 from ollama_audit.exposure.survey import Survey
 from ollama_audit.exposure.terrain import Terrain, linked
 from ollama_audit.exposure.zones import (
+    Sources,
     interface_zone,
     public,
     sources_behind,
@@ -166,10 +167,23 @@ def _ask_inside(survey: Survey, namespace: NetworkNamespace, listener: Listener)
                 query = Query(
                     family=family, interface=name, address=destination, port=listener.port
                 )
-                reachable = interface.loopback or public(ip_address(destination))
-                survey.ask(
-                    namespace, query, (s for s in behind if reachable or s.zone != Zone.INTERNET)
-                )
+                survey.ask(namespace, query, _sending(survey.terrain, query, behind))
+
+
+def _sending(terrain: Terrain, query: Query, behind: tuple[Sources, ...]) -> Iterator[Sources]:
+    """Those of the sources behind an interface that can send to an address of the host.
+
+    Of the internet, all where the address is public, and else whoever a translation beyond the
+    host brings there.
+    """
+    brought = terrain.brought_to(query.address, query.port)
+    everybody = public(ip_address(query.address)) or any(not each.remote for each in brought)
+    named = AddressSet.from_networks((each.remote for each in brought if each.remote), 4)
+    for sources in behind:
+        if sources.zone is not Zone.INTERNET or everybody:
+            yield sources
+        elif named:
+            yield Sources(sources.zone, sources.core, sources.wider & named)
 
 
 def _martian(
@@ -218,7 +232,7 @@ def _ask_outside(
                 port=listener.port,
             )
             behind = sources_behind(host, interface, target.family)
-            beyond = (s for s in behind if s.zone is not Zone.INTERNET or public(target.ip))
+            beyond = _sending(survey.terrain, query, behind)
             near = interface_zone(host, interface) is Zone.CONTAINER and any(
                 target.ip in own.network for own in interface.addresses
             )

@@ -14,10 +14,11 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 from ollama_audit.exposure.approach import approach
 from ollama_audit.exposure.model import Endpoint, Zone
+from ollama_audit.exposure.survey import outside
 from ollama_audit.exposure.terrain import Terrain
 from ollama_audit.exposure.zones import interface_zone, public, sources_behind
 from ollama_audit.firewall.answer import Query
-from ollama_audit.observed import known_or
+from ollama_audit.observed import Unknown, known_or
 from ollama_audit.snapshot.edge import Cloud
 from ollama_audit.snapshot.network import Family, Interface, InterfaceAddress, NetworkNamespace
 
@@ -129,15 +130,27 @@ def beyond_host(terrain: Terrain, endpoints: Iterable[Endpoint]) -> tuple[str, .
     }
     open_to_all: dict[str, None] = {}
     translated: dict[str, None] = {}
+    brought: dict[str, None] = {}
     for endpoint in endpoints:
-        for part in endpoint.toward(Zone.INTERNET):
-            open_to_all |= dict.fromkeys(part.destinations)
-        translated |= dict.fromkeys(_behind_translation(terrain, host, endpoint))
-    cloud = known_or(terrain.snapshot.edge.cloud, Cloud.NONE)
-    edge = _Edge(terrain, cloud)
+        reached = {
+            each: None for part in endpoint.toward(Zone.INTERNET) for each in part.destinations
+        }
+        open_to_all |= reached
+        behind = dict.fromkeys(_behind_translation(terrain, host, endpoint))
+        translated |= {each: None for each in behind if each not in reached}
+        brought |= {
+            f"{outside(each, endpoint.port)} to {address}:{endpoint.port}": None
+            for address in reached
+            for each in terrain.brought_to(address, endpoint.port)
+        }
+    edge = _Edge(terrain, known_or(terrain.snapshot.edge.cloud, Cloud.NONE))
     here = [own[address] for address in open_to_all if address in own]
-    behind = [own[address] for address in translated if address not in open_to_all]
-    return (*edge.translated(behind), *edge.public4(here), *edge.public6(here))
+    return (
+        *edge.translated([own[address] for address in translated]),
+        *edge.brought(list(brought)),
+        *edge.public4(here),
+        *edge.public6(here),
+    )
 
 
 def _behind_translation(
@@ -203,8 +216,19 @@ class _Edge:
         for who, addresses in decides.items():
             yield (
                 f"{who} whether the IPv4 internet gets to {_listed(addresses)}: this host would "
-                "not stop it."
+                f"not stop it.{self._asked()}"
             )
+
+    def _asked(self) -> str:
+        """What the provider answered who was asked, or how to ask."""
+        if self.cloud is Cloud.NONE:
+            return ""
+        told = self.terrain.snapshot.edge.public_addresses
+        if told is None:
+            return " `ollama-audit --cloud-metadata` asks for the address."
+        if isinstance(told, Unknown):
+            return f" It was asked, and not told: {told.reason}."
+        return " It was asked, and no address that leads there was named."
 
     def _translator(self, host: NetworkNamespace, interface: Interface) -> str:
         if interface_zone(host, interface) is Zone.VPN:
@@ -222,6 +246,14 @@ class _Edge:
             "",
         )
         return f"Your router{gateway}, by a port forwarding set by hand or by UPnP, decides"
+
+    def brought(self, ways: list[str]) -> Iterator[str]:
+        """What may stand before an address that a translation is known to lead to."""
+        if ways:
+            yield (
+                f"A translation before this host leads from {_and(ways)}: only {self._provider} "
+                "could keep the internet out."
+            )
 
     def public4(self, owned: list[_Owned]) -> Iterator[str]:
         """What may stand before a public IPv4 address on an interface."""
@@ -250,7 +282,10 @@ def _addresses(found: list[InterfaceAddress]) -> str:
 
 
 def _listed(found: list[InterfaceAddress]) -> str:
-    more = len(found) - _NAMED
-    names = [described(own) for own in found[:_NAMED]] + ([f"{more} more"] if more > 0 else [])
-    *most, last = names
+    return _and([described(own) for own in found])
+
+
+def _and(names: list[str]) -> str:
+    more = len(names) - _NAMED
+    *most, last = names[:_NAMED] + ([f"{more} more"] if more > 0 else [])
     return f"{', '.join(most)} and {last}" if most else last

@@ -65,6 +65,8 @@ class ZoneReach(msgspec.Struct, frozen=True, kw_only=True):
     """Through which interfaces, by name."""
     destinations: tuple[str, ...] = ()
     """Addresses of the host at which clients of this zone reach the endpoint."""
+    external: tuple[str, ...] = ()
+    """Address and port at which clients ask where a translation beyond the host leads to it."""
     because: tuple[str, ...] = ()
     """The deciding rules or facts, as the tool that owns them prints them."""
     cure: str = ""

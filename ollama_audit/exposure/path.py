@@ -77,13 +77,32 @@ def _answer(
         reason = f"an IPv{source.version} client cannot send to an IPv{target.version} address"
         return replace(given, reach=Verdict.NO, login=Login.NONE, because=(reason,))
     family = Family.IPV4 if target.version == 4 else Family.IPV6
-    interface = in_interface or _ingress(terrain, namespace, source, target)
+    inner, inner_port, lets_in = _translated(terrain, source, target, port)
+    if not lets_in:
+        reason = "the translation beyond this host that takes it up is for another client"
+        return replace(given, reach=Verdict.NO, login=Login.NONE, because=(reason,))
+    interface = in_interface or _ingress(terrain, namespace, source, inner)
     given = replace(given, in_interface=interface)
     if not interface:
         reason = f"no interface of this host owns {target}: name one with --in-interface"
         return replace(given, because=(reason,))
-    query = Query(family=family, interface=interface, address=str(target), port=port)
-    return _judged(given, namespace, approach(terrain, namespace, query), int(source))
+    query = Query(family=family, interface=interface, address=str(inner), port=inner_port)
+    found = _judged(given, namespace, approach(terrain, namespace, query), int(source))
+    if inner == target or not found.path:
+        return found
+    beyond = f"translated beyond this host to {inner}:{inner_port}"
+    return replace(found, path=(found.path[0], beyond, *found.path[1:]))
+
+
+def _translated(
+    terrain: Terrain, source: Address, target: Address, port: int
+) -> tuple[Address, int, bool]:
+    """Where packets for an address arrive, and whether those of this client do."""
+    found = terrain.brought_from(str(target), port)
+    for each in found:
+        if each.remote in ("", str(source)):
+            return ip_address(each.internal), each.internal_port or port, True
+    return target, port, not found
 
 
 def _ingress(

@@ -12,6 +12,7 @@ from ollama_audit.exposure.terrain import Terrain
 from ollama_audit.exposure.zones import Sources, own_addresses, version
 from ollama_audit.firewall.answer import Effect, Query
 from ollama_audit.firewall.wording import describe
+from ollama_audit.snapshot.edge import Forwarding
 from ollama_audit.snapshot.network import Family, NetworkNamespace
 
 _MOST_NETWORKS = 32
@@ -28,6 +29,7 @@ class _Tally:
     own: AddressSet
     interfaces: dict[str, None] = field(default_factory=dict)
     destinations: dict[str, None] = field(default_factory=dict)
+    external: dict[str, None] = field(default_factory=dict)
     because: dict[str, None] = field(default_factory=dict)
     doubts: dict[str, None] = field(default_factory=dict)
     cure: str = ""
@@ -101,6 +103,9 @@ class Survey:
         if possibly:
             tally.interfaces[query.interface] = None
             tally.destinations[query.address] = None
+            if group.zone is Zone.INTERNET:
+                brought = self.terrain.brought_to(query.address, query.port)
+                tally.external.update(dict.fromkeys(outside(each, query.port) for each in brought))
         for arrival in found.arrivals:
             if (arrival.possibly - arrival.surely) & group.wider:
                 tally.doubts.update(dict.fromkeys(arrival.because))
@@ -136,9 +141,15 @@ def _zone_reach(zone: Zone, family: Family, tally: _Tally) -> ZoneReach:
         ),
         interfaces=tuple(tally.interfaces),
         destinations=tuple(tally.destinations),
+        external=tuple(tally.external),
         because=(*tally.because, *(tally.doubts if uncertain else ())),
         cure=tally.cure if uncertain else "",
     )
+
+
+def outside(forwarding: Forwarding, port: int) -> str:
+    """Where clients beyond a translation ask for a port of the host."""
+    return f"{forwarding.external}:{forwarding.external_port or port}"
 
 
 def _shown(sources: AddressSet, own: AddressSet) -> tuple[str, ...]:

@@ -6,9 +6,11 @@ from functools import cached_property
 from ipaddress import ip_address
 from typing import Any
 
+from ollama_audit.exposure.zones import public
 from ollama_audit.firewall.answer import Query, Reach
 from ollama_audit.firewall.reach import reach
 from ollama_audit.observed import Known, Unknown, known_or
+from ollama_audit.snapshot.edge import Forwarding
 from ollama_audit.snapshot.host import HostSnapshot
 from ollama_audit.snapshot.network import Interface, Listener, NetworkNamespace
 from ollama_audit.snapshot.process import OllamaServer, Process
@@ -56,6 +58,32 @@ class Terrain:
     def unit_of(self, process: Process) -> SystemdUnit | None:
         """The unit that runs a process, if the snapshot holds it."""
         return self.units.get((process.unit_owner, process.unit))
+
+    @cached_property
+    def _brought(self) -> dict[str, tuple[Forwarding, ...]]:
+        """What brings the internet's TCP connections to an address of the host, by that address."""
+        edge = self.snapshot.edge
+        found: dict[str, tuple[Forwarding, ...]] = {}
+        for each in known_or(edge.public_addresses, ()) if edge.public_addresses else ():
+            brings = each.protocol in {"tcp", "any", "all"} and each.enabled
+            if brings and public(ip_address(each.external)) and each.internal != each.external:
+                found[each.internal] = (*found.get(each.internal, ()), each)
+        return found
+
+    def brought_to(self, address: str, port: int) -> tuple[Forwarding, ...]:
+        """The translations beyond the host that bring the internet to this address and port."""
+        return tuple(
+            each for each in self._brought.get(address, ()) if each.internal_port in (0, port)
+        )
+
+    def brought_from(self, address: str, port: int) -> tuple[Forwarding, ...]:
+        """The translations beyond the host that take up this address and port."""
+        return tuple(
+            each
+            for found in self._brought.values()
+            for each in found
+            if each.external == address and each.external_port in (0, port)
+        )
 
     def filtered(self, namespace: NetworkNamespace, query: Query) -> Reach:
         """The packet filter's answer, computed once."""

@@ -79,6 +79,8 @@ def _reasons(name: str, endpoint: Endpoint, style: Style) -> list[str]:
             who = f"{part.zone} {_FAMILIES[part.family]} {CELLS[part.extent]}"
             if part.extent is Extent.SOME:
                 who += f" ({', '.join(part.networks)})"
+            if part.external:
+                who += f" (from outside {', '.join(part.external)})"
             if part.uncertain:
                 who += f" (not known: {', '.join(part.uncertain)})"
             said.setdefault(part.because, []).append(who)

@@ -9,9 +9,10 @@ import pytest
 from ollama_audit.exposure.assess import assess
 from ollama_audit.exposure.edge import AddressKind, described, kind
 from ollama_audit.exposure.model import Exposure, Extent, Zone
+from ollama_audit.exposure.path import answer
 from ollama_audit.exposure.zones import public
-from ollama_audit.observed import Known
-from ollama_audit.snapshot.edge import Cloud, Edge
+from ollama_audit.observed import Known, Unknown
+from ollama_audit.snapshot.edge import Cloud, Edge, Forwarding
 from ollama_audit.snapshot.network import Family
 from tests.exposure.networked import address, default, link, networked
 
@@ -150,3 +151,90 @@ def test_a_cloud_is_named_with_what_it_filters_by() -> None:
     translated, global6 = assess(networked(vm, routes=routes, edge=amazon)).beyond_host
     assert "(1:1 NAT) and Amazon EC2's security groups decide" in translated
     assert "only Amazon EC2's security groups could keep the internet out" in global6
+
+
+VM = link("10.0.0.5/24")
+VM_ROUTES = (default("10.0.0.1"),)
+
+
+def amazon(*told: Forwarding) -> Edge:
+    return Edge(cloud=Known(Cloud.AMAZON, "DMI"), public_addresses=Known(told, "the service"))
+
+
+def to_vm(external: str = "203.0.113.5", **changes: object) -> Forwarding:
+    given = {"external": external, "internal": "10.0.0.5", "protocol": "any", **changes}
+    return Forwarding(**given)  # type: ignore[arg-type]
+
+
+def test_what_the_cloud_translates_is_reached_by_the_internet() -> None:
+    exposure = assess(networked(VM, routes=VM_ROUTES, edge=amazon(to_vm())))
+    (part,) = exposure.endpoints[0].toward(Zone.INTERNET)
+    assert (part.extent, part.destinations) == (Extent.ALL, ("10.0.0.5",))
+    assert part.external == ("203.0.113.5:11434",)
+    (said,) = exposure.beyond_host
+    assert "from 203.0.113.5:11434 to 10.0.0.5:11434: only Amazon EC2's security groups" in said
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        to_vm(protocol="udp"),
+        to_vm(internal="10.0.0.6"),
+        to_vm(internal_port=22, external_port=22),
+        to_vm("100.64.3.4"),
+        to_vm(enabled=False),
+    ],
+    ids=["UDP", "a neighbour", "another port", "not public", "off"],
+)
+def test_what_leads_elsewhere_brings_nobody(told: Forwarding) -> None:
+    exposure = assess(networked(VM, routes=VM_ROUTES, edge=amazon(told)))
+    assert internet(exposure, Family.IPV4) is Extent.ABSENT
+    assert "(1:1 NAT)" in exposure.beyond_host[0]
+
+
+def test_a_translated_port_is_reached_by_its_outer_number() -> None:
+    edge = amazon(to_vm(external_port=80, internal_port=11434, protocol="tcp"))
+    exposure = assess(networked(VM, routes=VM_ROUTES, edge=edge))
+    (part,) = exposure.endpoints[0].toward(Zone.INTERNET)
+    assert part.external == ("203.0.113.5:80",)
+
+
+def test_a_translation_for_one_client_lets_in_that_one() -> None:
+    exposure = assess(networked(VM, routes=VM_ROUTES, edge=amazon(to_vm(remote="198.51.100.7"))))
+    (part,) = exposure.endpoints[0].toward(Zone.INTERNET)
+    assert (part.extent, part.networks) == (Extent.SOME, ("198.51.100.7/32",))
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        (None, "`ollama-audit --cloud-metadata` asks"),
+        (Unknown("no answer", "the service"), "It was asked, and not told: no answer."),
+        (Known((), "the service"), "no address that leads there was named"),
+    ],
+)
+def test_what_the_provider_did_not_tell_stays_open(told: object, words: str) -> None:
+    edge = Edge(cloud=Known(Cloud.AMAZON, "DMI"), public_addresses=told)  # type: ignore[arg-type]
+    assert words in assess(networked(VM, routes=VM_ROUTES, edge=edge)).beyond_host[0]
+
+
+@pytest.mark.parametrize(
+    ("client", "port", "expected"),
+    [
+        ("198.51.100.7", 80, "yes"),
+        ("198.51.100.8", 80, "no"),
+        ("198.51.100.7", 11434, "unknown"),
+        ("198.51.100.7", 81, "unknown"),
+    ],
+)
+def test_one_path_may_be_asked_by_its_outer_address(client: str, port: int, expected: str) -> None:
+    edge = amazon(
+        to_vm(external_port=80, internal_port=11434, protocol="tcp", remote="198.51.100.7")
+    )
+    snapshot = networked(VM, routes=VM_ROUTES, edge=edge)
+    targets = ((ip_address("203.0.113.5"), port),)
+    (found,) = answer(snapshot, (ip_address(client),), targets).answers
+    assert found.reach == expected
+    if expected == "yes":
+        assert found.path[0] == "eth0 to 203.0.113.5:80"
+        assert "10.0.0.5:11434" in found.path[1]
