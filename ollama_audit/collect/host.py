@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ollama_audit import __version__
 from ollama_audit.collect.configurations import read_configurations
+from ollama_audit.collect.containers import placed, read_engines
 from ollama_audit.collect.edge import Beyond
 from ollama_audit.collect.environment import read_environment_sources
 from ollama_audit.collect.files import read_files
@@ -46,6 +47,7 @@ def collect(*, probe: bool = True, beyond: frozenset[Beyond] = frozenset()) -> H
     Without `probe` the servers are not asked about themselves.
     """
     started = datetime.now(UTC)
+    engines = Later(read_engines)
     found = scan()
     running = [p for p in map(describe, known_or(found.servers, ())) if p is not None]
     platform = read_platform()
@@ -75,6 +77,7 @@ def collect(*, probe: bool = True, beyond: frozenset[Beyond] = frozenset()) -> H
         namespaces=namespaces,
         processes=owners,
         configurations=read_configurations(owners),
+        engines=placed(engines.result(), known_or(namespaces, ())),
         units=units,
         environment_sources=sources,
         environment_gaps=gaps,

@@ -1,9 +1,9 @@
 """GET requests to servers on this host, the only ones that this program makes.
 
-Each goes to a loopback address or to one that the network namespace itself owns, and its packets
-do not leave: a socket for a loopback address is bound to the loopback interface (SO_BINDTODEVICE,
-socket(7)), and any other address is asked only when the kernel would use it as the source as well,
-as it does for its own addresses alone.
+Each goes to a Unix socket, to a loopback address or to one that the network namespace itself owns,
+and its packets do not leave: a socket for a loopback address is bound to the loopback interface
+(SO_BINDTODEVICE, socket(7)), and any other address is asked only when the kernel would use it as
+the source as well, as it does for its own addresses alone.
 """
 
 from __future__ import annotations
@@ -59,11 +59,6 @@ def get(  # noqa: PLR0913 - where to, what, until when, and what may come back
         OSError: No connection.
         ValueError: Not an HTTP answer, or one with more than `largest` bytes.
     """
-    lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
-    request = (
-        f"GET {path} HTTP/1.0\r\n{lines}Accept: application/json\r\n"
-        f"User-Agent: ollama-audit/{__version__}\r\n\r\n"
-    )
     target = ip_address(address)
     family = socket.AF_INET6 if target.version == 6 else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as plain:
@@ -71,8 +66,31 @@ def get(  # noqa: PLR0913 - where to, what, until when, and what may come back
         plain.settimeout(_left(deadline))
         plain.connect((address, port))
         with _encrypted(plain) if tls else plain as connection:
-            connection.sendall(request.encode("ascii"))
-            return _received(connection, deadline, largest)
+            return _exchanged(connection, path, deadline, headers, largest)
+
+
+def get_unix(socket_path: str, path: str, deadline: float, *, largest: int = _LARGEST) -> Response:
+    """One GET request to a Unix socket (unix(7)) whose listener runs; otherwise as `get`."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as connection:
+        connection.settimeout(_left(deadline))
+        connection.connect(socket_path)
+        return _exchanged(connection, path, deadline, AT_LOCALHOST, largest)
+
+
+def _exchanged(
+    connection: socket.socket,
+    path: str,
+    deadline: float,
+    headers: tuple[tuple[str, str], ...],
+    largest: int,
+) -> Response:
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
+    request = (
+        f"GET {path} HTTP/1.0\r\n{lines}Accept: application/json\r\n"
+        f"User-Agent: ollama-audit/{__version__}\r\n\r\n"
+    )
+    connection.sendall(request.encode("ascii"))
+    return _received(connection, deadline, largest)
 
 
 def _keep_here(connection: socket.socket, target: IPv4Address | IPv6Address) -> None:

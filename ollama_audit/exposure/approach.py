@@ -156,10 +156,18 @@ def _nowhere(end: End, reason: str, cure: str = "") -> Arrival:
     )
 
 
-def _translated(query: Query, end: End) -> tuple[Hop, ...]:
+def server_hop(terrain: Terrain, pid: int, listener: Listener) -> Hop:
+    """The last hop: the socket of an Ollama server."""
+    where = terrain.containers.name_of(terrain.servers[pid].process)
+    name = f"ollama in {where} at {listener}" if where else f"ollama ({pid}) at {listener}"
+    return Hop(kind="socket", name=name, pid=pid)
+
+
+def _translated(query: Query, end: End, where: str = "") -> tuple[Hop, ...]:
     if (query.address, query.port) == (end.address, end.port):
         return ()
-    return (Hop(kind="dnat", name=f"DNAT to {_at(end.address, end.port)}"),)
+    name = f"DNAT to {_at(end.address, end.port)}{f', {where}' if where else ''}"
+    return (Hop(kind="dnat", name=name),)
 
 
 def _at(address: str, port: int) -> str:
@@ -186,9 +194,8 @@ def _forwarded(
         )
         for arrival in approach(terrain, inner, onward_query, seen).arrivals:
             within = arrival.within(end.possibly, doubt)
-            found.append(
-                replace(within, surely=within.surely & end.surely, hops=hop + arrival.hops)
-            )
+            hops = _translated(query, end, terrain.name_of_network(inner)) + arrival.hops
+            found.append(replace(within, surely=within.surely & end.surely, hops=hops))
     return found
 
 
@@ -246,7 +253,7 @@ def _landed(
         if pid in terrain.servers:
             process = terrain.servers[pid].process
             let_in = admitted(terrain.unit_of(process), everyone.version)
-            hop = Hop(kind="socket", name=f"ollama ({pid}) at {listener}", pid=pid)
+            hop = server_hop(terrain, pid, listener)
             checks = checks_host(terrain.servers[pid], listener)
             return [
                 Arrival(surely=let_in, possibly=let_in, server=pid, hops=(hop,), checks_host=checks)

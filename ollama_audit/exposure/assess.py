@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 
 from ollama_audit.addresses import AddressSet
-from ollama_audit.exposure.approach import Arrival
+from ollama_audit.exposure.approach import Arrival, server_hop
 from ollama_audit.exposure.edge import beyond_host
 from ollama_audit.exposure.filters import filters
 from ollama_audit.exposure.forwarders import passes_on
+from ollama_audit.exposure.forwarders.rootless import carries
 from ollama_audit.exposure.gaps import gaps
-from ollama_audit.exposure.model import Endpoint, Exposure, Hop, Login, Zone
+from ollama_audit.exposure.model import Endpoint, Exposure, Login, Zone
 from ollama_audit.exposure.sockets import families
 from ollama_audit.exposure.survey import Survey
 from ollama_audit.exposure.terrain import Terrain, linked
@@ -115,7 +116,7 @@ def _endpoint(
 ) -> Endpoint:
     best = next((arrival for arrival in arrivals if arrival.server), arrivals[0])
     weakest = next((arrival for arrival in arrivals if arrival.login is login), best)
-    suffix = "" if namespace.host else f" in namespace {namespace.name or namespace.inode}"
+    suffix = "" if namespace.host else f" in {survey.terrain.name_of_network(namespace)}"
     mark = _MARKS.get(login, "") if survey.login else ""
     return Endpoint(
         id=f"{listener}{suffix}{mark}",
@@ -142,7 +143,7 @@ def _direct(terrain: Terrain, listener: Listener) -> list[Arrival]:
             surely=nobody,
             possibly=nobody,
             server=pid,
-            hops=(Hop(kind="socket", name=f"ollama ({pid}) at {listener}", pid=pid),),
+            hops=(server_hop(terrain, pid, listener),),
         )
         for pid in known_or(listener.owners, ())
         if pid in terrain.servers
@@ -158,6 +159,8 @@ def _ask_inside(survey: Survey, namespace: NetworkNamespace, listener: Listener)
             name = LOCAL_CLIENT if interface.loopback else interface.name
             if namespace.host:
                 behind = sources_behind(namespace, interface, family)
+            elif interface.kind == "tun" and carries(survey.terrain, namespace):
+                behind = ()
             else:
                 behind = sources_beside(survey.terrain.host, namespace, interface, family)
             if _martian(survey.terrain, namespace, listener, interface):

@@ -6,6 +6,7 @@ from functools import cached_property
 from ipaddress import ip_address
 from typing import Any
 
+from ollama_audit.exposure.containers import Containers
 from ollama_audit.exposure.zones import public
 from ollama_audit.firewall.answer import Query, Reach
 from ollama_audit.firewall.reach import reach
@@ -49,6 +50,24 @@ class Terrain:
             found.update({runner.pid: runner for runner in server.runners})
             found[server.pid] = server.process
         return found
+
+    @cached_property
+    def containers(self) -> Containers:
+        """The containers that engines told of."""
+        return Containers(self.snapshot)
+
+    @cached_property
+    def _inhabitants(self) -> dict[int, list[Process]]:
+        """The processes that the snapshot describes, by their network namespace."""
+        found: dict[int, list[Process]] = {}
+        for process in self.processes.values():
+            found.setdefault(known_or(process.network_namespace, 0), []).append(process)
+        return found
+
+    def name_of_network(self, namespace: NetworkNamespace) -> str:
+        """What to call a namespace that is not the host's: its container, else its own name."""
+        inhabitants = self._inhabitants.get(namespace.inode, [])
+        return self.containers.name_of_network(namespace, inhabitants)
 
     @cached_property
     def units(self) -> dict[tuple[str, str], SystemdUnit]:

@@ -8,6 +8,7 @@ import msgspec
 
 from ollama_audit.observed import Known, Observed
 from ollama_audit.snapshot.configuration import Configuration
+from ollama_audit.snapshot.container import ContainerEngine
 from ollama_audit.snapshot.edge import Edge
 from ollama_audit.snapshot.files import FileFact
 from ollama_audit.snapshot.network import NetworkNamespace
@@ -48,6 +49,8 @@ class HostSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """Owners of listening sockets in those namespaces, and forwarders, by ascending pid."""
     configurations: tuple[Configuration, ...] = ()
     """What programs that run and pass requests on were told to do, by the pid of their master."""
+    engines: tuple[ContainerEngine, ...] = ()
+    """Container engines: Docker's first, then podman's, each the system's before the users'."""
     units: Observed[tuple[SystemdUnit, ...]]
     """Units that run, ran or would run Ollama, the system's first."""
     socket_units: Observed[tuple[SocketUnit, ...]] = Known((), "systemd holds no TCP socket")

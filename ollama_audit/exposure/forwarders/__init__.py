@@ -8,7 +8,10 @@ be said has a step without a target, which makes the answer `unknown`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
+
+import msgspec
 
 from ollama_audit.exposure.forwarders import relays
 from ollama_audit.exposure.forwarders.apache import apache
@@ -16,6 +19,7 @@ from ollama_audit.exposure.forwarders.caddy import caddy
 from ollama_audit.exposure.forwarders.docker import docker_proxy
 from ollama_audit.exposure.forwarders.haproxy import haproxy
 from ollama_audit.exposure.forwarders.nginx import nginx
+from ollama_audit.exposure.forwarders.rootless import pasta, rootlesskit, rootlessport
 from ollama_audit.exposure.forwarders.step import Forwarder, Onward, unclear
 from ollama_audit.exposure.forwarders.unfollowed import unfollowed
 from ollama_audit.exposure.model import Hop, Login
@@ -41,13 +45,14 @@ FORWARDERS: Mapping[str, Forwarder] = MappingProxyType(
         "nginx": nginx,
         "openresty": nginx,
         "ncat": relays.unread,
-        "pasta": relays.unread,
-        "pasta.avx2": relays.unread,
+        "passt": pasta,
+        "pasta": pasta,
+        "pasta.avx2": pasta,
         "redir": relays.redir,
         "rinetd": relays.unread,
-        "rootlessport": relays.unread,
-        "rootlesskit": relays.unread,
-        "slirp4netns": relays.unread,
+        "rootlessport": rootlessport,
+        "rootlesskit": rootlesskit,
+        "slirp4netns": rootlessport,
         "socat": relays.socat,
         "ssh": relays.ssh,
         "sshd": relays.sshd,
@@ -108,12 +113,21 @@ def _onward(
     if no_way(terrain, process):
         return ()
     if follow := forwarder(process):
-        return follow(terrain, namespace, listener, process)
+        steps = follow(terrain, namespace, listener, process)
+        return tuple(_placed(terrain, process, step) for step in steps)
     reason = (
         f"{process.name} ({process.pid}) listens at {listener}; whether it passes requests on to "
         "Ollama is not known"
     )
-    return (unclear(process, reason),)
+    return (_placed(terrain, process, unclear(process, reason)),)
+
+
+def _placed(terrain: Terrain, process: Process, step: Onward) -> Onward:
+    """The step with the container that the process is in, if it is in one."""
+    where = terrain.containers.name_of(process)
+    if not where or where in step.hop.name:
+        return step
+    return replace(step, hop=msgspec.structs.replace(step.hop, name=f"{step.hop.name} in {where}"))
 
 
 def no_way(terrain: Terrain, process: Process) -> bool:

@@ -20,12 +20,14 @@ def docker_proxy(
     terrain: Terrain, namespace: NetworkNamespace, listener: Listener, process: Process
 ) -> tuple[Onward, ...]:
     """`docker-proxy -container-ip ADDRESS -container-port PORT` (moby cmd/docker-proxy)."""
-    del terrain, listener
+    del listener
     arguments: tuple[str, ...] = known_or(process.arguments, ())
     options = dict(pairwise(arguments))
     address, port = options.get("-container-ip", ""), options.get("-container-port", "")
     if not address or not port.isdecimal():
         reason = f"the arguments of docker-proxy ({process.pid}) are not understood"
         return (unclear(process, reason, kind="docker-proxy"),)
-    hop = Hop(kind="docker-proxy", name=f"docker-proxy to {address}:{port}", pid=process.pid)
+    names = [terrain.name_of_network(each) for each, _ in terrain.holders(address, namespace)]
+    target = f"port {port} of {names[0]}" if len(names) == 1 else f"{address}:{port}"
+    hop = Hop(kind="docker-proxy", name=f"docker-proxy to {target}", pid=process.pid)
     return (Onward(hop=hop, namespace=namespace, address=address, port=int(port)),)

@@ -185,8 +185,7 @@ def unread(
 ) -> tuple[Onward, ...]:
     """A program that is there to pass connections on, by a configuration nobody reads here.
 
-    rinetd(8), xinetd.conf(5) `redirect`, ncat(1); of rootless containers rootlessport (RootlessKit
-    and podman), slirp4netns(1) and pasta(1).
+    rinetd(8), xinetd.conf(5) `redirect`, ncat(1).
     """
     del terrain, namespace, listener
     reason = f"{process.name} ({process.pid}) passes connections on; where to is not read"
