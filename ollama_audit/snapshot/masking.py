@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from ollama_audit.snapshot import redact
@@ -55,8 +56,14 @@ _OTHERS = (
 )
 
 
+_IN_DOCUMENTS = frozenset({"cloudflared", "frp", "ngrok", "rathole"})
+"""Programs whose files are YAML, TOML or INI."""
+
+
 def configuration(program: str, text: str) -> str:
-    """A configuration file of a kind of proxy, line by line as it was."""
+    """A configuration file of a kind of program, line by line as it was."""
+    if program in _IN_DOCUMENTS:
+        return document(text)
     if program == "nginx":
         text = _NGINX_COMPARED.sub(lambda m: m[1] + _unless_form(m[2]), text)
         text = _NGINX_MAP.sub(lambda m: m[1] + _NGINX_ENTRY.sub(_entry, m[2]) + m[3], text)
@@ -85,6 +92,89 @@ def _entry(found: re.Match[str]) -> str:
     sign = "~" if key.strip("\"'").startswith("~") else ""
     kept = key if len(_FORM.sub("", key)) == 0 else f'"{sign}{MASK}"'
     return f"{found[1]}{kept}{found[3]}"
+
+
+_QUOTED = f'"{MASK}"'
+_KEYED = r"[\w.-]*(?:token|secret|passw|pwd|auth|cred|key|cookie|\bsk\b)[\w.-]*"
+_SETTING = re.compile(
+    rf"(?i)^(?P<lead>\s*(?:-\s+)*)(?P<name>([\"']?){_KEYED}\3)(?P<sign>\s*(?:=|:(?=\s|$|[\"'\[{{])))\s*(?P<value>.*)$"
+)
+_WITHIN = re.compile(
+    rf"(?i)([{{,]\s*([\"']?){_KEYED}\2\s*[:=]\s*)(\[[^\]]*\]|\{{[^}}]*\}}|\"[^\"]*\"|'[^']*'|[^,}}\]]+)"
+)
+_BLOCK = re.compile(r"(?:[|>][-+\d]*|&\w+|!\S+)?\s*(?:#.*)?")
+"""What stands after a name whose value is on the lines below it, in YAML."""
+_BELOW = re.compile(r"^(\s*(?:-\s+)*(?:[^\s\"'#][^:#]*:(?=\s|$))?\s*)(\S.*)?$")
+_BARE = re.compile(rf"([:=\[,]\s*|-\s+){re.escape(MASK)}(?=\s*(?:[,}}\]#]|$))")
+_OPENING, _CLOSING = re.compile(r"[\[{]"), re.compile(r"[\]}]")
+
+
+def document(text: str) -> str:
+    """A YAML, TOML or INI document, line by line, that can still be read as one.
+
+    What is named after a secret becomes a quoted `***`, with all that belongs to it; comments go.
+    """
+    shown: list[str] = []
+    lines = iter(text.split("\n"))
+    line = next(lines, None)
+    while line is not None:
+        if line.lstrip()[:1] in {"#", ";"}:
+            shown.append("")
+            line = next(lines, None)
+            continue
+        found = _SETTING.match(line)
+        if found is None:
+            shown.append(_line(line))
+            line = next(lines, None)
+            continue
+        value = found["value"]
+        head = line[: found.start("value")]
+        if ":" in found["sign"] and _BLOCK.fullmatch(value):
+            shown.append(line)
+            line = _below(lines, shown, len(found["lead"]))
+            continue
+        shown.append(f"{head}{'' if head[-1].isspace() else ' '}{_QUOTED}" if value else line)
+        line = _rest(value, lines, shown)
+    return "\n".join(shown)
+
+
+def _line(line: str) -> str:
+    if not _WORTH_A_LOOK.search(line):
+        return line
+    masked = redact.text(_WITHIN.sub(rf"\g<1>{_QUOTED}", line))
+    return _BARE.sub(rf"\g<1>{_QUOTED}", masked)
+
+
+def _below(lines: Iterator[str], shown: list[str], depth: int) -> str | None:
+    """Mask the lines that belong to a name; the first that does not."""
+    for line in lines:
+        indent = len(line) - len(line.lstrip())
+        listed = indent == depth and line.lstrip().startswith("- ")
+        if line.strip() and indent <= depth and not listed:
+            return line
+        found = _BELOW.match(line)
+        shown.append(f"{found[1]}{_QUOTED}" if found and found[2] else line)
+    return None
+
+
+def _rest(value: str, lines: Iterator[str], shown: list[str]) -> str | None:
+    """Empty the further lines of a value that goes on; the first line after it."""
+    quote = value[:3] if value[:3] in {'"""', "'''"} else ""
+    if quote:
+        going = value.count(quote) == 1
+        while going and (line := next(lines, None)) is not None:
+            shown.append("")
+            going = quote not in line
+        return next(lines, None)
+    deep = _depth(value) if value[:1] in {"[", "{"} else 0
+    while deep > 0 and (line := next(lines, None)) is not None:
+        shown.append("")
+        deep += _depth(line)
+    return next(lines, None)
+
+
+def _depth(text: str) -> int:
+    return len(_OPENING.findall(text)) - len(_CLOSING.findall(text))
 
 
 _KEYS = re.compile(r"(?i)(^|_)(password|secret|token|salt|api_?key|client_secret|hash|mac_key)$")

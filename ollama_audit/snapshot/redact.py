@@ -39,6 +39,8 @@ ALLOWED_VARIABLES = frozenset(
     container
     OLLAMA_BASE_URL OLLAMA_API_BASE OLLAMA_API_BASE_URL OLLAMA_BASE_URLS ENABLE_OLLAMA_API
     WEBUI_AUTH ENABLE_SIGNUP ENABLE_LOGIN_FORM
+    TUNNEL_URL TUNNEL_HTTP_HOST_HEADER TUNNEL_METRICS
+    BORE_SERVER BORE_LOCAL_PORT BORE_LOCAL_HOST
     """.split()  # noqa: SIM905 - a block of names reads better than 90 quoted lines
 )
 """Variables whose values enter a snapshot, with credentials in URLs masked; names always do."""
@@ -66,6 +68,13 @@ _CAMEL = re.compile(
 # Sub-commands whose next word is the secret: `ngrok authtoken X`, `cloudflared service install X`.
 _BARE = re.compile(r"(?i)(?:add-)?auth-?token|enable|install")
 _TUNNELS = frozenset({"cloudflared", "ngrok", "zrok", "loclx", "pinggy", "tunnelto"})
+# Short options with a secret: bore src/main.rs, frp cmd/frpc/sub/root.go, chisel main.go.
+_SHORT = {
+    "bore": ("-s",),
+    "chisel": ("--key", "-key"),
+    "frpc": ("-t", "--sk", "--http_pwd", "--http-pwd"),
+    "frps": ("-t", "--dashboard_pwd", "--dashboard-pwd"),
+}
 _USERINFO = re.compile(r"(?<=://)[^/\s?#'\"]*@")
 _HEADER = re.compile(
     r"(?i)\b((?:proxy-)?authorization|cookie|x-[\w-]{0,40}(?:key|token|auth|secret)[\w-]{0,40})"
@@ -96,17 +105,33 @@ def arguments(argv: Iterable[str]) -> tuple[str, ...]:
     """A command line with its secrets masked; as many words as before."""
     shown: list[str] = []
     hide_next, before, tunnel = False, "", False
+    short: tuple[str, ...] = ()
     for word in argv:
-        tunnel = tunnel or word.rpartition("/")[2] in _TUNNELS
+        called = word.rpartition("/")[2]
+        tunnel, short = tunnel or called in _TUNNELS, short or _SHORT.get(called, ())
         if hide_next and not word.startswith("--"):
             shown.append(MASK)
+        elif attached := _attached(word, short):
+            shown.append(attached + MASK)
         elif _USER_PASSWORD.fullmatch(before) and ":" in word:
             shown.append(f"{MASK}:{MASK}")
         else:
             shown.append(text(word))
         before = word[:100]
-        hide_next = bool(_OPTION.fullmatch(before) or (tunnel and _BARE.fullmatch(before)))
+        hide_next = bool(
+            _OPTION.fullmatch(before) or (tunnel and _BARE.fullmatch(before)) or before in short
+        )
     return tuple(shown)
+
+
+def _attached(word: str, short: Iterable[str]) -> str:
+    """The option of `--sk=X` or `-sX`, with its sign; empty for another word."""
+    for option in short:
+        if word.startswith(f"{option}="):
+            return f"{option}="
+        if len(option) == 2 and word.startswith(option) and word != option:
+            return option
+    return ""
 
 
 def text(value: str) -> str:
