@@ -76,7 +76,7 @@ def collect(*, probe: bool = True, beyond: frozenset[Beyond] = frozenset()) -> H
         installations=installed,
         namespaces=namespaces,
         processes=owners,
-        configurations=read_configurations(owners),
+        configurations=read_configurations(owners, known_or(namespaces, ()), probe=probe),
         engines=placed(engines.result(), known_or(namespaces, ())),
         units=units,
         environment_sources=sources,

@@ -15,9 +15,11 @@ from types import MappingProxyType
 
 from ollama_audit.collect.configurations.apache import APACHE
 from ollama_audit.collect.configurations.caddy import CADDY
+from ollama_audit.collect.configurations.cloudflared import CLOUDFLARED
 from ollama_audit.collect.configurations.haproxy import HAPROXY
 from ollama_audit.collect.configurations.lighttpd import LIGHTTPD
 from ollama_audit.collect.configurations.nginx import NGINX
+from ollama_audit.collect.configurations.ngrok import NGROK
 from ollama_audit.collect.configurations.start import Program, Start
 from ollama_audit.collect.configurations.traefik import TRAEFIK
 from ollama_audit.collect.proc import describe, environment_of, namespace_of
@@ -25,6 +27,7 @@ from ollama_audit.collect.rooted import Rooted
 from ollama_audit.observed import Known, Observed, Unknown, known_or
 from ollama_audit.snapshot import masking
 from ollama_audit.snapshot.configuration import Configuration, ConfigurationFile
+from ollama_audit.snapshot.network import Listener, NetworkNamespace
 from ollama_audit.snapshot.process import Process
 
 _MOST_FILES = 4000
@@ -35,10 +38,12 @@ PROGRAMS: Mapping[str, Program] = MappingProxyType(
         "angie": NGINX,
         "apache2": APACHE,
         "caddy": CADDY,
+        "cloudflared": CLOUDFLARED,
         "haproxy": HAPROXY,
         "httpd": APACHE,
         "lighttpd": LIGHTTPD,
         "nginx": NGINX,
+        "ngrok": NGROK,
         "openresty": NGINX,
         "traefik": TRAEFIK,
     }
@@ -51,8 +56,16 @@ def program_of(process: Process) -> Program | None:
     return next((PROGRAMS[name] for name in process.called if name in PROGRAMS), None)
 
 
-def read_configurations(processes: Iterable[Process]) -> tuple[Configuration, ...]:
-    """The configuration of every such program among these processes."""
+def read_configurations(
+    processes: Iterable[Process],
+    namespaces: Iterable[NetworkNamespace] = (),
+    *,
+    probe: bool = True,
+) -> tuple[Configuration, ...]:
+    """The configuration of every such program among these processes.
+
+    Without `probe` none of them is asked; `namespaces` have the sockets at which some are.
+    """
     known = {process.pid: process for process in processes if program_of(process)}
     families: dict[int, list[Process]] = {}
     for process in list(known.values()):
@@ -60,7 +73,8 @@ def read_configurations(processes: Iterable[Process]) -> tuple[Configuration, ..
         while parent := _parent(master, known):
             master = parent
         families.setdefault(master.pid, []).append(process)
-    return tuple(_read(known[pid], families[pid]) for pid in sorted(families))
+    spaces = tuple(namespaces) if probe else None
+    return tuple(_read(known[pid], families[pid], spaces) for pid in sorted(families))
 
 
 def _parent(process: Process, known: dict[int, Process]) -> Process | None:
@@ -74,13 +88,17 @@ def _parent(process: Process, known: dict[int, Process]) -> Process | None:
     return known.setdefault(parent.pid, parent)
 
 
-def _read(master: Process, family: list[Process]) -> Configuration:
+def _read(
+    master: Process, family: list[Process], spaces: tuple[NetworkNamespace, ...] | None
+) -> Configuration:
     program = program_of(master)
     assert program is not None, "only such processes are kept"
     # One that has changed its root, as HAProxy does, read its files before.
     changed_root = known_or(master.mount_namespace, 0) == known_or(namespace_of("self", "mnt"), 1)
     rooted = Rooted(master, ours=changed_root)
     start = program.start(master, rooted)
+    if program.ask and spaces is not None:
+        start.running = program.ask(master, rooted, _sockets(master, spaces))
     return Configuration(
         program=program.kind,
         pid=master.pid,
@@ -92,6 +110,16 @@ def _read(master: Process, family: list[Process]) -> Configuration:
         running=start.running,
         environment=environment_of(master.pid) if program.environment else None,
         names=_names(rooted),
+    )
+
+
+def _sockets(process: Process, spaces: Iterable[NetworkNamespace]) -> tuple[Listener, ...]:
+    """The listening sockets of a process."""
+    return tuple(
+        listener
+        for space in spaces
+        for listener in known_or(space.listeners, ())
+        if process.pid in known_or(listener.owners, ())
     )
 
 

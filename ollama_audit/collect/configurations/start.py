@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from ollama_audit.collect.proc import raw_arguments, raw_environment
 from ollama_audit.collect.rooted import Rooted
 from ollama_audit.observed import Observed, known_or
+from ollama_audit.snapshot.network import Listener
 from ollama_audit.snapshot.process import Process
 
 
@@ -38,6 +39,8 @@ class Program:
     """A name counts from the folder of the file that has it, and only if it exists there."""
     environment: bool = False
     """Whether variables configure it."""
+    ask: Callable[[Process, Rooted, tuple[Listener, ...]], Observed[str]] | None = None
+    """Asks it for its whole configuration as JSON, at one of its own sockets; secrets masked."""
 
 
 def words(process: Process) -> tuple[str, ...]:

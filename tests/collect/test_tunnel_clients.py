@@ -1,0 +1,167 @@
+"""What the client of a tunnel was told, from its files and from what it says on loopback."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from ollama_audit.collect.configurations import read_configurations, start
+from ollama_audit.collect.rooted import Rooted
+from ollama_audit.observed import Known, Unknown
+from ollama_audit.snapshot.configuration import Configuration
+from ollama_audit.snapshot.process import Process
+from tests.hosts import listener, namespace, process
+
+SECRET = "s3cr3t-Value"
+Answers = Mapping[str, object]
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file system of its own."""
+
+    def begin(self: Rooted, _: Process, *, ours: bool = False) -> None:
+        del ours
+        self._root = str(tmp_path)
+
+    monkeypatch.setattr(Rooted, "__init__", begin)
+    return tmp_path
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Answers], int]]:
+    """Starts a server on loopback with these JSON documents; its port."""
+    running: list[ThreadingHTTPServer] = []
+
+    def begin(answers: Answers) -> int:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                found = answers.get(self.path)
+                self.send_response(200 if found is not None else 404)
+                self.end_headers()
+                self.wfile.write(json.dumps(found).encode())
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        running.append(server)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        return server.server_address[1]
+
+    yield begin
+    for server in running:
+        server.shutdown()
+        server.server_close()
+
+
+def read(
+    monkeypatch: pytest.MonkeyPatch,
+    line: str,
+    variables: Mapping[str, str] | None = None,
+    *,
+    port: int = 0,
+    probe: bool = True,
+) -> Configuration:
+    """What is read of a client, which is this very process under another name."""
+    words, pairs = tuple(line.split()), tuple((variables or {}).items())
+    monkeypatch.setattr(start, "raw_arguments", lambda _: Known(words, "/proc"))
+    monkeypatch.setattr(start, "raw_environment", lambda _: Known(pairs, "/proc"))
+    client = process(os.getpid(), name=Path(words[0]).name, executable=words[0], parent=0)
+    sockets = [listener(f"127.0.0.1:{port}", owners=os.getpid())] if port else []
+    (found,) = read_configurations([client], [namespace(*sockets)], probe=probe)
+    return found
+
+
+def put(root: Path, path: str, text: str) -> None:
+    (root / path.lstrip("/")).parent.mkdir(parents=True, exist_ok=True)
+    (root / path.lstrip("/")).write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("line", "variables", "path"),
+    [
+        ("cloudflared tunnel run", {"HOME": "/root"}, "/root/.cloudflared/config.yml"),
+        ("cloudflared tunnel run", {}, "/etc/cloudflared/config.yaml"),
+        ("cloudflared --config /srv/c.yml tunnel run", {}, "/srv/c.yml"),
+        ("cloudflared tunnel run", {"TUNNEL_CONFIG": "/srv/c.yml"}, "/srv/c.yml"),
+        ("ngrok start --all", {"HOME": "/home/ada"}, "/home/ada/.config/ngrok/ngrok.yml"),
+        ("ngrok start --all", {"HOME": "/home/ada"}, "/home/ada/.ngrok2/ngrok.yml"),
+        ("ngrok start --all --config /srv/n.yml", {"HOME": "/root"}, "/srv/n.yml"),
+    ],
+)
+def test_a_file_is_found_where_its_program_looks(
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    line: str,
+    variables: dict[str, str],
+    path: str,
+) -> None:
+    put(root, path, f"authtoken: {SECRET}\ntunnels: {{}}\n")
+    found = read(monkeypatch, line, variables)
+    assert found.main == path
+    assert found.files[0].text == Known('authtoken: "***"\ntunnels: {}\n', path)
+
+
+@pytest.mark.usefixtures("root")
+def test_no_file_is_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read(monkeypatch, "cloudflared tunnel --url http://localhost:11434").files == ()
+
+
+@pytest.mark.usefixtures("root")
+def test_a_file_that_is_named_and_missing_is_unread(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = read(monkeypatch, "cloudflared --config /srv/c.yml tunnel run")
+    assert isinstance(found.files[0].text, Unknown)
+
+
+@pytest.mark.usefixtures("root")
+def test_cloudflared_says_what_it_goes_by(
+    monkeypatch: pytest.MonkeyPatch, serve: Callable[[Answers], int]
+) -> None:
+    port = serve(
+        {
+            "/config": {"version": 3, "config": {"ingress": [{"service": "http://localhost:80"}]}},
+            "/quicktunnel": {"hostname": ""},
+        }
+    )
+    found = read(monkeypatch, f"cloudflared tunnel run --token {SECRET}", port=port)
+    assert isinstance(found.running, Known)
+    told = json.loads(found.running.value)
+    assert told["config"]["ingress"] == [{"service": "http://localhost:80"}]
+    assert SECRET not in str(found)
+    unasked = read(monkeypatch, "cloudflared tunnel run", port=port, probe=False)
+    assert unasked.running is None
+
+
+@pytest.mark.usefixtures("root")
+def test_ngrok_says_which_addresses_it_was_given(
+    monkeypatch: pytest.MonkeyPatch, serve: Callable[[Answers], int]
+) -> None:
+    tunnel = {
+        "name": "command_line",
+        "public_url": "https://1a.ngrok-free.app",
+        "proto": "https",
+        "config": {"addr": "http://localhost:11434"},
+        "metrics": {"conns": {"count": 3}},
+    }
+    port = serve({"/api/tunnels": {"tunnels": [tunnel], "uri": "/api/tunnels"}})
+    found = read(monkeypatch, "ngrok http 11434", port=port)
+    assert isinstance(found.running, Known)
+    kept = {name: tunnel[name] for name in ("name", "public_url", "proto", "config")}
+    assert json.loads(found.running.value) == {"tunnels": [kept], "endpoints": []}
+
+
+@pytest.mark.usefixtures("root")
+@pytest.mark.parametrize("answers", [{}, {"/config": [1], "/quicktunnel": "x"}, {"/config": None}])
+def test_an_odd_answer_says_nothing(
+    monkeypatch: pytest.MonkeyPatch, serve: Callable[[Answers], int], answers: Answers
+) -> None:
+    found = read(monkeypatch, "cloudflared tunnel run", port=serve(answers))
+    if isinstance(found.running, Known):
+        assert json.loads(found.running.value)["config"] is None
