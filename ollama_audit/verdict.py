@@ -130,6 +130,7 @@ def _unclear(report: Report, open_parts: list[tuple[Endpoint, ZoneReach]]) -> Ve
                 sentence=f"{_anyone([(endpoint, part)])} can reach Ollama; whether it asks for a "
                 f"login could not be told{_reason(endpoint.login_because)}.",
                 path=_path(endpoint),
+                cure=part.cure,
             )
     for endpoint in report.endpoints:
         # Behind a login for all of the API it does not matter who gets as far as that.
@@ -249,7 +250,8 @@ def _where(zone: Zone, networks: list[str]) -> str:
     named = _listed([net for net in networks if not net.startswith("fe80:")] or networks)
     match zone:
         case Zone.INTERNET:
-            return f"on the internet (of {named})" if named else "on the internet"
+            whole = {"0.0.0.0/0", "::/0"}.issuperset(networks)
+            return "on the internet" if whole else f"on the internet (of {named})"
         case Zone.LAN:
             return f"on {named}" if named else "on the local network"
         case Zone.VPN:
@@ -275,7 +277,8 @@ def _path(endpoint: Endpoint) -> tuple[str, ...]:
     families = "+".join("IPv4" if f is Family.IPV4 else "IPv6" for f in endpoint.families)
     at = f"{bind(endpoint)} ({families})" if len(endpoint.families) > 1 else bind(endpoint)
     hops = tuple(hop.name for hop in endpoint.hops if hop.kind != "socket")
-    return (at, *hops, _filtering(endpoint), _login(endpoint))
+    filtering = _filtering(endpoint) if endpoint.address else "past every firewall of this host"
+    return (at, *hops, filtering, _login(endpoint))
 
 
 def _filtering(endpoint: Endpoint) -> str:

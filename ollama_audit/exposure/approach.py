@@ -265,6 +265,11 @@ def _landed(
     ]
 
 
+def followed(terrain: Terrain, step: Onward) -> list[Arrival]:
+    """Where a process's own connection leads, for clients who come to it from elsewhere."""
+    return _followed(terrain, step, frozenset(), AddressSet.everything(4))
+
+
 def _followed(
     terrain: Terrain,
     step: Onward,

@@ -16,6 +16,7 @@ from ollama_audit.exposure.model import Endpoint, Exposure, Login, Zone
 from ollama_audit.exposure.sockets import families
 from ollama_audit.exposure.survey import Survey
 from ollama_audit.exposure.terrain import Terrain, linked
+from ollama_audit.exposure.tunnels.endpoints import provided, tunnel_endpoints
 from ollama_audit.exposure.zones import (
     Sources,
     interface_zone,
@@ -46,10 +47,11 @@ def assess(snapshot: HostSnapshot) -> Exposure:
     ]
     host = terrain.host.inode if terrain.host else 0
     found.sort(key=lambda endpoint: (endpoint.namespace != host, endpoint.port, endpoint.id))
+    tunnels = tuple(tunnel_endpoints(terrain))
     return Exposure(
-        endpoints=tuple(found),
+        endpoints=(*found, *tunnels),
         gaps=tuple(gaps(terrain)),
-        beyond_host=beyond_host(terrain, found),
+        beyond_host=(*beyond_host(terrain, found), *provided(tunnels)),
         filters=filters(terrain, frozenset(endpoint.port for endpoint in found)),
     )
 

@@ -45,9 +45,14 @@ def answer(
 
 
 def _everywhere(snapshot: HostSnapshot) -> tuple[tuple[Address, int], ...]:
-    """The addresses of every endpoint, those of the wildcard written out."""
+    """The addresses of every endpoint, those of the wildcard written out.
+
+    Tunnels are left out: nobody on this host's networks gets into one by an address of it.
+    """
     found: dict[tuple[Address, int], None] = {}
     for endpoint in assess(snapshot).endpoints:
+        if not endpoint.address:
+            continue
         named = [endpoint.address] if not ip_address(endpoint.address).is_unspecified else []
         reached = [address for part in endpoint.reach for address in part.destinations]
         for address in named or reached:
