@@ -14,12 +14,13 @@ from urllib.parse import urlsplit
 
 from ollama_audit.exposure.forwarders.clients import NOBODY, Clients, Gate
 from ollama_audit.exposure.forwarders.step import Onward
+from ollama_audit.exposure.hostcheck import checks_host, refused
 from ollama_audit.exposure.model import Encryption, Hop, Login
 from ollama_audit.exposure.terrain import Terrain
 from ollama_audit.observed import Known, known_or
 from ollama_audit.snapshot.configuration import Configuration
 from ollama_audit.snapshot.network import Listener, NetworkNamespace
-from ollama_audit.snapshot.process import Process
+from ollama_audit.snapshot.process import OllamaServer, Process
 
 REQUESTS = tuple(
     line.split()
@@ -169,21 +170,33 @@ def steps(  # noqa: PLR0913, PLR0917 - the ends of a step are where a connection
     found: list[Onward] = []
     for upstream, everything in grouped.items():
         group = everything
-        if _is_ollama(terrain, namespace, upstream):
+        if sockets := _ollamas(terrain, namespace, upstream):
             # Its other paths are answered with 404.
             group = [passage for passage in everything if passage.path in _API]
+            if all(checks_host(server, listener) for server, listener in sockets):
+                # Foreign names are answered with 403; a step with no others is refused as a whole.
+                group = [
+                    passage
+                    for passage in group
+                    if not (passage.host and refused(terrain.snapshot, passage.host))
+                ] or group
         if group:
             found += _of_upstream(namespace, process, name, upstream, group, tls)
     return tuple(found)
 
 
-def _is_ollama(terrain: Terrain, namespace: NetworkNamespace, upstream: Upstream) -> bool:
-    """Whether Ollama's own socket is surely what listens there."""
-    at = [
-        listener for listener in known_or(namespace.listeners, ()) if listener.port == upstream.port
-    ]
-    held = [known_or(listener.owners, ()) for listener in at]
-    return bool(held) and all(terrain.servers.keys() & set(pids) for pids in held)
+def _ollamas(
+    terrain: Terrain, namespace: NetworkNamespace, upstream: Upstream
+) -> list[tuple[OllamaServer, Listener]]:
+    """The sockets that listen there, if they are surely all Ollama's own."""
+    found: list[tuple[OllamaServer, Listener]] = []
+    for listener in known_or(namespace.listeners, ()):
+        if listener.port == upstream.port:
+            held = terrain.servers.keys() & set(known_or(listener.owners, ()))
+            if not held:
+                return []
+            found.append((terrain.servers[min(held)], listener))
+    return found
 
 
 def _of_upstream(  # noqa: PLR0913, PLR0917 - as above
