@@ -51,6 +51,12 @@ _OTHERS = (
     ),
     # lighttpd, Traefik, Caddyfile
     re.compile(r"(?i)(bind-pw\s*=\s*)(\"[^\"]*\")"),
+    re.compile(
+        r"(?i)(\$(?:HTTP|REQUEST_HEADER)\[\"[\w-]*(?:auth|key|token|secret|cookie)[\w-]*\"\]\s*[=!][=~^$]\s*)(\"(?:[^\"\\]|\\.)*\")"
+    ),
+    re.compile(
+        r"(?i)(\"[\w-]*(?:authorization|key|token|secret|cookie)[\w-]*\"\s*=>\s*)(\"(?:[^\"\\]|\\.)*\")"
+    ),
     re.compile(r"([\w.@-]+:)(\$(?:apr1|2[aby]|5|6)\$[^\s\"',]+)"),
     re.compile(r"()(\$(?:apr1|2[aby]|5|6|argon2\w*)\$[^\s\"',]+)"),
 )

@@ -62,6 +62,21 @@ def test_nginx_and_its_includes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert children_started() == before
 
 
+def test_lighttpd_and_names_made_of_variables(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = {
+        "lighttpd.conf": 'var.conf_dir = "/etc/lighttpd"\ninclude conf_dir + "/conf.d/*.conf"\n',
+        "conf.d/a.conf": '$HTTP["url"] =~ "^/" { include "more/b.conf"\n }\n',
+        "more/b.conf": "",
+    }
+    for name, text in tree.items():
+        path = root / "etc/lighttpd" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    monkeypatch.setattr(start, "raw_arguments", arguments("lighttpd", "-D"))
+    (found,) = read_configurations([process(50, name="lighttpd", parent=0)])
+    assert [file.path for file in found.files] == [f"/etc/lighttpd/{name}" for name in tree]
+
+
 @pytest.mark.usefixtures("root")
 def test_the_file_that_was_named(monkeypatch: pytest.MonkeyPatch) -> None:
     words = ("nginx: master process nginx -c /srv/other.conf",)

@@ -153,11 +153,8 @@ def _files(program: Program, rooted: Rooted, start: Start) -> Iterator[Configura
 def _included(
     program: Program, rooted: Rooted, start: Start, path: str, text: str
 ) -> Iterator[str]:
-    if program.include is None:
-        return
     base = posixpath.dirname(path) if program.include_beside else start.base
-    for found in program.include.finditer(text):
-        name = _expanded(found[2].strip(), start.variables)
+    for name in _named(program, start, text):
         wanted = posixpath.join(base, name)
         if rooted.folder(wanted) is not None:
             wanted = f"{wanted.rstrip('/')}/*"
@@ -165,6 +162,15 @@ def _included(
             yield from rooted.glob(wanted)
         elif not program.include_beside or rooted.exists(wanted):
             yield wanted
+
+
+def _named(program: Program, start: Start, text: str) -> Iterator[str]:
+    """The names of included files, as this text has them."""
+    if program.included is not None:
+        yield from program.included(text, start.variables)
+    elif program.include is not None:
+        for found in program.include.finditer(text):
+            yield _expanded(found[2].strip(), start.variables)
 
 
 def _expanded(text: str, variables: dict[str, str]) -> str:

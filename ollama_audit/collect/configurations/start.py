@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from ollama_audit.collect.proc import raw_arguments, raw_environment
@@ -35,6 +35,8 @@ class Program:
     start: Callable[[Process, Rooted], Start]
     include: re.Pattern[str] | None = None
     """Finds the names of included files, in its second group."""
+    included: Callable[[str, dict[str, str]], Iterable[str]] | None = None
+    """Finds those names where a pattern does not do: from a text and the variables so far."""
     include_beside: bool = False
     """A name counts from the folder of the file that has it, and only if it exists there."""
     environment: bool = False

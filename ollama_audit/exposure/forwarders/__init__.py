@@ -18,6 +18,7 @@ from ollama_audit.exposure.forwarders.apache import apache
 from ollama_audit.exposure.forwarders.caddy import caddy
 from ollama_audit.exposure.forwarders.docker import docker_proxy
 from ollama_audit.exposure.forwarders.haproxy import haproxy
+from ollama_audit.exposure.forwarders.lighttpd import lighttpd
 from ollama_audit.exposure.forwarders.nginx import nginx
 from ollama_audit.exposure.forwarders.rootless import pasta, rootlesskit, rootlessport
 from ollama_audit.exposure.forwarders.step import Forwarder, Onward, unclear
@@ -41,7 +42,7 @@ FORWARDERS: Mapping[str, Forwarder] = MappingProxyType(
         "haproxy": haproxy,
         "httpd": apache,
         "kubectl": relays.kubectl,
-        "lighttpd": unfollowed,
+        "lighttpd": lighttpd,
         "nginx": nginx,
         "openresty": nginx,
         "ncat": relays.unread,

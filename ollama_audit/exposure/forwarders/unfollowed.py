@@ -13,7 +13,7 @@ from ollama_audit.snapshot.process import Process
 def unfollowed(
     terrain: Terrain, namespace: NetworkNamespace, listener: Listener, process: Process
 ) -> tuple[Onward, ...]:
-    """Traefik and lighttpd: whether a listener leads to Ollama is not known.
+    """Traefik: whether a listener leads to Ollama is not known.
 
     Traefik's routes may come from its providers (containers, a cluster), which no file names.
     """

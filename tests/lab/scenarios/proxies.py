@@ -69,6 +69,26 @@ END
     """
 
 
+def lighttpd(text: str, *modules: str) -> str:
+    """Set-up: mod_proxy for everything, as a file of Debian's conf-enabled."""
+    loaded = ", ".join(f'"mod_{name}"' for name in (*modules, "proxy"))
+    return f"""
+        printf 'ada:%s\n' "$(openssl passwd -apr1 secret)" >/etc/lighttpd/users
+        rm /etc/lighttpd/conf-enabled/*
+        cat >/etc/lighttpd/conf-enabled/90-ollama.conf <<'END'
+server.modules += ( {loaded} )
+auth.backend = "htpasswd"
+auth.backend.htpasswd.userfile = "/etc/lighttpd/users"
+proxy.server = ( "" => ( ( "host" => "127.0.0.1", "port" => 11434 ) ) )
+{text}
+END
+        systemctl start lighttpd
+        until_open 80
+    """
+
+
+LIGHTTPD_LOGIN = """auth.require = ( "" =>
+  ( "method" => "basic", "realm" => "Ollama", "require" => "valid-user" ) )"""
 OPEN_TO_ALL = {"lan? -> lan?:80": OPEN, "internet? -> lan?:80": OPEN}
 LOCKED = {"lan? -> lan?:80": LOGIN}
 APACHE_LOGIN = """
@@ -259,5 +279,55 @@ SCENARIOS = [
         setup=apache(f"{PROXY_PASS}\n<Location />\nRequire ip 192.168.77.0/24\n</Location>"),
         ports=(80,),
         truth={"lan4 -> lan4:80": OPEN},
+    ),
+    Scenario(
+        name="lighttpd-open",
+        about="lighttpd that passes everything on under Ollama's own name",
+        setup=lighttpd('proxy.header = ( "map-host-request" => ( "-" => "localhost" ) )'),
+        ports=(80, 11434),
+        truth=OPEN_TO_ALL | {"lan? -> *:11434": NOTHING},
+    ),
+    Scenario(
+        name="lighttpd-login",
+        about="lighttpd with basic authentication for everything",
+        setup=lighttpd(LIGHTTPD_LOGIN, "auth", "authn_file"),
+        ports=(80,),
+        truth=LOCKED,
+    ),
+    Scenario(
+        name="lighttpd-login-on-part",
+        about="lighttpd whose login is taken away again for an editor's plug-in",
+        setup=lighttpd(
+            f'{LIGHTTPD_LOGIN}\n$HTTP["url"] =~ "^/api/(tags|chat)" {{ auth.require = () }}',
+            "auth",
+            "authn_file",
+        ),
+        ports=(80,),
+        truth=OPEN_TO_ALL,
+        findings={"login-covers-part-of-api": "fail"},
+    ),
+    Scenario(
+        name="lighttpd-login-not-loaded",
+        about="lighttpd with a login in its configuration and without the module for it",
+        setup=lighttpd(LIGHTTPD_LOGIN),
+        ports=(80,),
+        truth=OPEN_TO_ALL,
+    ),
+    Scenario(
+        name="lighttpd-allow-list",
+        about="lighttpd that refuses everybody but the LAN's IPv4, and on a second port IPv4",
+        setup=lighttpd(
+            '$HTTP["remote-ip"] != "192.168.77.0/24" { url.access-deny = ( "" ) }\n'
+            '$SERVER["socket"] == ":8080" { url.access-deny = ( "" ) }\n'
+            '$SERVER["socket"] == "[::]:8080" { url.access-deny = () }',
+        ),
+        ports=(80, 8080),
+        truth={
+            "lan4 -> lan4:80": OPEN,
+            "lan4 -> lan4:8080": OTHER,
+            "internet4 -> lan4:80": OTHER,
+            "internet6 -> lan6:80": OTHER,
+            "internet6 -> lan6:8080": OPEN,
+        },
     ),
 ]

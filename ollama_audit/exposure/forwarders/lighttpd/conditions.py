@@ -1,0 +1,211 @@
+"""The conditions of lighttpd.conf: for whom of the clients they hold, and for which requests."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+
+from ollama_audit.exposure.forwarders.clients import (
+    ALWAYS,
+    CHOICE,
+    Clients,
+    Fork,
+    among,
+    doubted,
+    only,
+    proven,
+    truth,
+)
+from ollama_audit.exposure.forwarders.lighttpd.syntax import Context, Value
+from ollama_audit.snapshot.network import Listener
+
+_SECRET = re.compile(r"(?i)auth|key|token|secret|cookie")
+_ANY_HOST = "host.invalid"
+_LOCAL_HOSTS = ("localhost", "127.0.0.1", _ANY_HOST)
+_OCTET = r"\d{1,3}"
+_ANCHORED = re.compile(rf"\^({_OCTET}(?:\\\.{_OCTET}){{0,3}})(\\\.|\$)(?:\.\*)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a client asks, as far as conditions look at it."""
+
+    method: str
+    path: str
+    host: str
+    listener: Listener
+    ipv6_default: bool
+    """Whether `:80` means `[::]:80` (server.use-ipv6)."""
+    tls: bool
+    trusted: Clients
+    """Whoever may say in a header which client it is (mod_extforward)."""
+
+
+def hosts(contexts: list[Context]) -> Iterator[tuple[str, str | None]]:
+    """The Host headers worth trying, each with what an upstream gets; None if a client chooses."""
+    for host in _LOCAL_HOSTS:
+        yield host, None
+    seen = set(_LOCAL_HOSTS)
+    for context in contexts:
+        if context.kind == "HTTP host":
+            name = _sample(context)
+            if name and name not in seen:
+                seen.add(name)
+                yield name, name
+
+
+def _sample(context: Context) -> str:
+    """A name that meets a condition on the Host header; empty when none was found."""
+    if context.sign in {"==", "!=", "=^"}:
+        return context.text.lower()
+    if context.sign == "=$":
+        return f"x{context.text.lower()}" if context.text[:1] == "." else context.text.lower()
+    text = re.sub(r"\((?:\?:)?([^()|]*)(?:\|[^()]*)?\)\??", r"\1", context.text)
+    text = re.sub(r"\[([^\]^])[^\]]*\][+*?]?", r"\1", text)
+    text = re.sub(r"\\(.)", r"\1", re.sub(r"\.[*+]\??", "x.", text))
+    name = text.strip("^$.").partition("|")[0].replace("..", ".").lower()
+    try:
+        return name if re.search(context.text, name) else ""
+    except re.error:
+        return ""
+
+
+def settled(context: Context) -> bool:
+    """Whether a condition is the same for every request to one name at one listener."""
+    return context.kind in {"HTTP host", "SERVER socket", "HTTP scheme"}
+
+
+def condition(context: Context, request: Request) -> Fork:  # noqa: PLR0911 - a table
+    """For whom a condition holds, whatever stands around it."""
+    if not context.kind:
+        return ALWAYS
+    if context.kind == "HTTP host" and context.sign == "==":  # a block for each of many sites
+        return truth(value=context.text.lower() == request.host)
+    area, _, name = context.kind.partition(" ")
+    name = name.replace("-", "")
+    if area == "SERVER" and name == "socket":
+        return _socket(context, request)
+    if area == "HTTP" and name == "remoteip":
+        return _remote(context, request.trusted)
+    known = {
+        "url": request.path,
+        "host": request.host,
+        "scheme": "https" if request.tls else "http",
+        "requestmethod": request.method,
+        "querystring": "",
+    }
+    if area == "HTTP" and name in known:
+        return _compared(context, known[name])
+    if area == "REQUEST_HEADER" or (
+        area == "HTTP" and name in {"cookie", "useragent", "referer", "language"}
+    ):
+        return _header(context, name)
+    return doubted(f"lighttpd: ${area}[{name!r}] ({context.at})")
+
+
+def _compared(context: Context, value: str) -> Fork:
+    tests: dict[str, Callable[[str, str], bool]] = {
+        "==": operator.eq,
+        "=^": str.startswith,
+        "=$": str.endswith,
+        "=~": lambda given, pattern: bool(re.search(pattern, given)),
+    }
+    wanted = context.text
+    if context.kind == "HTTP host":
+        value, wanted = value.lower(), wanted if context.sign in {"=~", "!~"} else wanted.lower()
+    sign = {"!=": "==", "!~": "=~"}.get(context.sign, context.sign)
+    try:
+        met = tests[sign](value, wanted)
+    except (re.error, RecursionError, KeyError):
+        return doubted(f"lighttpd: {context.kind} {context.sign} {wanted} ({context.at})")
+    return truth(value=met != context.sign.startswith("!"))
+
+
+def _socket(context: Context, request: Request) -> Fork:
+    """Against the address that the listener was bound by."""
+    listener = request.listener
+    address = str(listener.ip)
+    token = f"[{address}]:{listener.port}" if ":" in address else f"{address}:{listener.port}"
+    if context.sign not in {"==", "!="}:
+        return _compared(context, token)
+    host, _, port = context.text.rpartition(":")
+    if not host:
+        host = "[::]" if request.ipv6_default else str(IPv4Address(0))
+    if port != str(listener.port):
+        met = False
+    elif re.fullmatch(r"[\d.]+|\[[0-9A-Fa-f:.]+\]", host):
+        met = f"{host}:{port}" == token
+    else:
+        return doubted(f"lighttpd: the address of {host} ({context.at})")
+    return truth(value=met == (context.sign == "=="))
+
+
+def _remote(context: Context, trusted: Clients) -> Fork:
+    """Who the client is; whom mod_extforward trusts may say so itself."""
+    wanted = _networks(context)
+    if wanted is None:
+        return doubted(f"lighttpd: remote-ip {context.sign} {context.text} ({context.at})")
+    if context.sign.startswith("!"):
+        wanted = ~wanted
+    if not trusted:
+        return among(wanted)
+    return Fork(only(wanted | trusted), only(~wanted | trusted))
+
+
+def _networks(context: Context) -> Clients | None:
+    """The clients that a comparison names; None when it cannot be said."""
+    if context.sign in {"==", "!="}:
+        try:
+            return Clients.within(context.text)
+        except ValueError:
+            return None
+    found = Clients.nobody()
+    for part in _alternatives(context.text):
+        match = _ANCHORED.fullmatch(part)
+        if match is None or context.sign not in {"=~", "!~"}:
+            return None
+        octets = match[1].split(r"\.")
+        whole = len(octets) == 4
+        if whole != (match[2] == "$"):
+            return None
+        try:
+            found |= Clients.within(
+                ".".join([*octets, *["0"] * (4 - len(octets))]) + f"/{8 * len(octets)}"
+            )
+        except ValueError:
+            return None
+    return found
+
+
+def _alternatives(pattern: str) -> list[str]:
+    """`^(a|b)` and `^a|^b` as `^a`, `^b`."""
+    inside = re.fullmatch(r"\^\((?:\?:)?([^()]*)\)(\$?)", pattern)
+    if inside:
+        return [f"^{part}{inside[2]}" for part in inside[1].split("|")]
+    return pattern.split("|")
+
+
+def _header(context: Context, name: str) -> Fork:
+    """What a client writes: as it likes, or a secret."""
+    if not _SECRET.search(name):
+        return CHOICE
+    text = re.sub(r"(?i)bearer|basic|\\.|\W", "", context.text.replace("***", "x" * 8))
+    if len(text) < 8:
+        return CHOICE
+    fork = proven(f"lighttpd: {context.kind} {context.sign} ({context.at})")
+    return ~fork if context.sign.startswith("!") else fork
+
+
+def words(value: Value | None) -> tuple[str, ...]:
+    """The plain elements of a list."""
+    if not isinstance(value, tuple):
+        return ()
+    return tuple(str(entry.value) for entry in value if not isinstance(entry.value, tuple))
+
+
+def enabled(value: Value | None) -> bool:
+    """Whether a switch is on (src/configfile-glue.c, T_CONFIG_BOOL)."""
+    return str(value) in {"enable", "1", "true"}
