@@ -80,7 +80,10 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
     interface: str
     """The egress interface when forwarded, else the ingress interface."""
     surely: AddressSet
-    """Sources whose connections surely get there and whose answers surely get back."""
+    """Sources whose connections surely get there and whose answers surely get back.
+
+    That is said of clients that choose their source port and TCP flags as clients do by themselves.
+    """
     possibly: AddressSet
     """Sources whose connections may get there; includes `surely`."""
 
@@ -90,9 +93,12 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True):
 
     query: Query
     surely: AddressSet
-    """Every packet of the handshake gets through, whatever the parts that no capture shows."""
+    """Every packet of the handshake gets through, whatever the parts that no capture shows.
+
+    Odd source ports and TCP flags aside, which nobody need choose.
+    """
     blocked: AddressSet
-    """None does."""
+    """None does, whatever the client chooses."""
     unknown: AddressSet
     """Neither is proven."""
     ends: tuple[End, ...] = ()

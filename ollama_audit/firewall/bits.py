@@ -140,7 +140,7 @@ def ordered(value: Value, bound: bytes, operator: int, version: int) -> Match:
         }
         return definite(holds[operator])
     if value != CLIENT[version][: len(value)]:
-        return EITHER
+        return _ordered_bounds(value, bound, operator)
     shift = BITS[version] - 8 * len(value)
     number = int.from_bytes(bound, "big")
     top = 1 << BITS[version]
@@ -153,6 +153,32 @@ def ordered(value: Value, bound: bytes, operator: int, version: int) -> Match:
     if start >= end:
         return NEVER
     return within(AddressSet([start, end], version))
+
+
+def _ordered_bounds(value: Value, bound: bytes, operator: int) -> Match:
+    """The same where only the least and the greatest that the value can be are known."""
+    least, greatest = bytes(map(_least, value)), bytes(map(_greatest, value))
+    if operator in (LESS, LESS_EQUAL):
+        strict = operator == LESS
+        never = least >= bound if strict else least > bound
+        always = greatest < bound if strict else greatest <= bound
+    else:
+        strict = operator == GREATER
+        never = greatest <= bound if strict else greatest < bound
+        always = least > bound if strict else least >= bound
+    return ALWAYS if always else NEVER if never else EITHER
+
+
+def _least(byte: Byte) -> int:
+    if isinstance(byte, int):
+        return byte
+    return byte.value & byte.known if isinstance(byte, PartialByte) else 0
+
+
+def _greatest(byte: Byte) -> int:
+    if isinstance(byte, int):
+        return byte
+    return byte.value | ~byte.known & 0xFF if isinstance(byte, PartialByte) else 0xFF
 
 
 def masked(value: Value, mask: bytes, flip: bytes) -> Value:

@@ -99,12 +99,13 @@ class Runner:
         """Run a base chain: what it accepts, by rule or by policy."""
         accepted, ended = self.run(chain, flows)
         if chain.hook is None or chain.hook.accepts:
-            for sources in ended.values():
-                self.context.note(Effect.ACCEPT, sources, chain.policy)
+            for state, sources in ended.items():
+                if state.ordinary:
+                    self.context.note(Effect.ACCEPT, sources, chain.policy)
             merge(accepted, ended)
         else:
-            for sources in ended.values():
-                self.context.drop(sources, chain.policy)
+            for state, sources in ended.items():
+                self.context.drop(sources, chain.policy, ordinary=state.ordinary)
         return accepted
 
     def run(self, chain: Chain, flows: Flows) -> Outcome:

@@ -11,8 +11,13 @@ from typing import Final
 
 from ollama_audit.addresses import AddressSet
 from ollama_audit.firewall.context import Context
-from ollama_audit.firewall.fields import CT_CONNTRACK_PRIORITY, FIXED_TCP_FLAGS, TCP_FLAGS
-from ollama_audit.firewall.host import Lookup
+from ollama_audit.firewall.fields import (
+    CT_CONNTRACK_PRIORITY,
+    FIXED_TCP_FLAGS,
+    ORDINARY_PORTS,
+    TCP_FLAGS,
+)
+from ollama_audit.firewall.host import MAPPED, MULTICAST, UNSPECIFIED, Lookup
 from ollama_audit.firewall.ip_layer import address_types, reverse_path
 from ollama_audit.firewall.match import (
     ALWAYS,
@@ -99,10 +104,18 @@ def port(ranges: Ranges, *, source: bool) -> Test:
     """The TCP source (or destination) port is in one of these ranges."""
 
     def test(context: Context, state: State) -> Match:
-        if source != context.answering or state.port is None:
-            whole = any(first <= 0 and last >= 0xFFFF for first, last in ranges)
-            return ALWAYS if whole else EITHER
-        return definite(in_ranges(state.port, ranges))
+        clients = source != context.answering
+        if not clients and state.port is not None:
+            return definite(in_ranges(state.port, ranges))
+        low, high = 0, 0xFFFF
+        if clients:
+            context.chosen = True
+            if state.ordinary and not state.masqueraded:
+                low, high = ORDINARY_PORTS
+        if any(first <= low and last >= high for first, last in ranges):
+            return ALWAYS
+        touched = any(first <= high and last >= low for first, last in ranges)
+        return EITHER if touched else NEVER
 
     return test
 
@@ -130,10 +143,11 @@ def tcp_flags(mask: int, wanted: int) -> Test:
     """`--tcp-flags`: of the flags in `mask` exactly those in `wanted` are set."""
 
     def test(context: Context, state: State) -> Match:
-        del state
-        if (wanted ^ TCP_FLAGS[context.phase]) & mask & FIXED_TCP_FLAGS:
-            return NEVER
-        return EITHER if mask & ~FIXED_TCP_FLAGS else ALWAYS
+        different = (wanted ^ TCP_FLAGS[context.phase]) & mask
+        if different & FIXED_TCP_FLAGS or not mask & ~FIXED_TCP_FLAGS:
+            return definite(not different)
+        context.chosen = True
+        return definite(not different) if state.ordinary else EITHER
 
     return test
 
@@ -225,10 +239,21 @@ def mark(value: int, mask: int, *, connection: bool) -> Test:
     return test
 
 
+UNROUTED_TYPES: Final = {
+    frozenset({"unicast"}): ~(MULTICAST[6] | UNSPECIFIED[6] | MAPPED),
+    frozenset({"multicast"}): MULTICAST[6],
+}
+"""Types of IPv6 that the address alone tells: own addresses are unicast too (match_type6)."""
+
+
 def address_type(names: frozenset[str], *, source: bool, limit: str = "") -> Test:
     """`-m addrtype`; `limit` is `ingress` or `egress` for `--limit-iface-in` and `-out`."""
 
     def test(context: Context, state: State) -> Match:
+        if context.version == 6 and names != {"local"}:
+            if names in UNROUTED_TYPES:
+                return address(UNROUTED_TYPES[names], source=source)(context, state)
+            return EITHER
         link = {"ingress": context.ingress, "egress": context.egress}.get(limit)
         types = address_types(context.host, context.version, link.name if link else "")
         sets = {

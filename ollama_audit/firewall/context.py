@@ -41,7 +41,9 @@ class Journal:
         self.doubtful = AddressSet.nothing(version)
         """Sources about which nothing can be said any more: both verdicts are possible."""
         self.dropped = AddressSet.nothing(version)
-        """Sources of which some packet may be dropped."""
+        """Sources of which some packet may be dropped, whatever the client chooses."""
+        self.chosen = AddressSet.nothing(version)
+        """Sources that may get through with choices that clients do not make by themselves."""
         self.steps = 0
 
     def spend(self, steps: int) -> None:
@@ -59,6 +61,7 @@ class Context:
     """A hook, at one priority, for one packet of the handshake."""
 
     __slots__ = (
+        "chosen",
         "depth",
         "egress",
         "hook",
@@ -91,6 +94,8 @@ class Context:
         self.position = 0
         """The priority of what is being evaluated."""
         self.depth = 0
+        self.chosen = False
+        """A test looked at what the client chooses; set by tests, cleared by their caller."""
 
     @property
     def everything(self) -> AddressSet:
@@ -124,18 +129,26 @@ class Context:
     def note(
         self, effect: Effect, sources: AddressSet, rule: Rule | None, detail: str = ""
     ) -> None:
-        """Keep what decided."""
+        """Keep what decided about ordinary clients."""
         self.journal.notes.append(Note(effect, sources, rule, self.hook, self.phase, detail))
 
-    def drop(self, sources: AddressSet, rule: Rule | None, detail: str = "") -> None:
+    def drop(
+        self, sources: AddressSet, rule: Rule | None, detail: str = "", *, ordinary: bool = True
+    ) -> None:
         """These sources' packets may end here."""
-        self.note(Effect.DROP, sources, rule, detail)
-        self.journal.dropped = self.journal.dropped | sources
+        if ordinary:
+            self.note(Effect.DROP, sources, rule, detail)
+            self.journal.dropped = self.journal.dropped | sources
 
-    def give_up(self, sources: AddressSet, rule: Rule | None, detail: str) -> None:
+    def give_up(
+        self, sources: AddressSet, rule: Rule | None, detail: str, *, ordinary: bool = True
+    ) -> None:
         """Nothing more can be said of these sources."""
-        self.note(Effect.UNKNOWN, sources, rule, detail)
-        self.journal.doubtful = self.journal.doubtful | sources
+        if ordinary:
+            self.note(Effect.UNKNOWN, sources, rule, detail)
+            self.journal.doubtful = self.journal.doubtful | sources
+        else:
+            self.journal.chosen = self.journal.chosen | sources
 
 
 def address_bytes(address: int | None, version: int) -> Value:

@@ -12,7 +12,14 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ollama_audit.firewall import conditions as on
-from ollama_audit.firewall.fields import META, connection, payload, payload_may_miss, unknown
+from ollama_audit.firewall.fields import (
+    META,
+    chosen_in,
+    connection,
+    payload,
+    payload_may_miss,
+    unknown,
+)
 from ollama_audit.firewall.instructions import (
     Between,
     Compare,
@@ -21,6 +28,7 @@ from ollama_audit.firewall.instructions import (
     Forget,
     GiveUp,
     Load,
+    LoadChoice,
     Lookup,
     Mask,
     Masquerade,
@@ -173,9 +181,8 @@ def _nothing(parts: Attributes, scope: Scope) -> None:
     del parts, scope
 
 
-def _maybe(parts: Attributes, scope: Scope) -> Instruction:
-    del parts, scope
-    return Maybe()
+def _maybe(what: str) -> Decoder:
+    return lambda _parts, _scope: Maybe(what)
 
 
 MARK_KEY, IGNORED_META_WRITES = 3, frozenset({2, 11, 14, 23})
@@ -204,7 +211,11 @@ def _payload(parts: Attributes, scope: Scope) -> Instruction | None:
         register = _register(parts[1])
         length = _length(parts[4], register)
         field = payload(base, offset, length)
-        return Load(register, field, payload_may_miss(base, offset, length))
+        may_miss = payload_may_miss(base, offset, length)
+        chosen = chosen_in(base, offset, length)
+        if chosen:
+            return LoadChoice(register, field, may_miss, chosen)
+        return Load(register, field, may_miss)
     if base == 1 and (scope.record.family, offset) in HARMLESS_WRITES and length <= 2:
         return None
     raise UnsupportedError("it rewrites the packet")
@@ -298,7 +309,7 @@ def _objref(parts: Attributes, scope: Scope) -> Instruction | None:
     if kind in HARMLESS_OBJECTS:
         return None
     if kind in DOUBTFUL_OBJECTS or not kind:
-        return Maybe()
+        return Maybe("objref")
     raise UnsupportedError(f"object of type {kind}")
 
 
@@ -393,10 +404,10 @@ DECODERS: Final[dict[str, Decoder]] = {
     "immediate": _immediate,
     "lookup": _lookup,
     "fib": _fib,
-    "limit": _maybe,
-    "quota": _maybe,
-    "connlimit": _maybe,
-    "dynset": _maybe,
+    "limit": _maybe("limit"),
+    "quota": _maybe("quota"),
+    "connlimit": _maybe("connlimit"),
+    "dynset": _maybe("dynset"),
     "objref": _objref,
     "reject": _reject,
     "notrack": _notrack,

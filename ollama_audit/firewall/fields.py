@@ -26,8 +26,13 @@ CT_CONNTRACK_PRIORITY = -200
 """NF_IP_PRI_CONNTRACK: what is seen at exactly this priority depends on the order."""
 
 TCP_FLAGS: Final = {Phase.OPEN: 0x02, Phase.ANSWER: 0x12, Phase.CONFIRM: 0x10}
+"""Those that ordinary packets of a handshake carry, and no others: clients that ask for ECN (RFC
+3168) try again without it."""
 FIXED_TCP_FLAGS = 0x17
 """FIN, SYN, RST and ACK; a client may set PSH, URG, ECE and CWR as it likes."""
+ORDINARY_PORTS: Final = (0x8000, 0xFFFF)
+"""Source ports of ordinary clients: those of net.ipv4.ip_local_port_range and of RFC 6335 (6)."""
+ORDINARY_PORT: Final[Value] = [PartialByte(0x80, 0x80), None]
 
 
 def word(value: int | None) -> Value:
@@ -147,8 +152,24 @@ def _network_header(context: Context, state: State) -> dict[int, Byte]:
 def _transport_header(context: Context, state: State) -> dict[int, Byte]:
     port = port_bytes(state.port)
     start = 0 if context.answering else 2
-    flags = PartialByte(FIXED_TCP_FLAGS, TCP_FLAGS[context.phase])
-    return {start: port[0], start + 1: port[1], 13: flags}
+    flags = TCP_FLAGS[context.phase]
+    header: dict[int, Byte] = {start: port[0], start + 1: port[1], 13: flags}
+    if not state.ordinary:
+        header[13] = PartialByte(FIXED_TCP_FLAGS, flags)
+    elif not state.masqueraded:
+        header[2 - start], header[3 - start] = ORDINARY_PORT
+    return header
+
+
+def chosen_in(base: int, offset: int, length: int) -> frozenset[Phase]:
+    """In which packets the client chooses some of the payload: its port, some of its flags."""
+    if base != 2:
+        return frozenset()
+    if offset <= 13 < offset + length:
+        return frozenset(Phase)
+    from_client = {Phase.OPEN, Phase.CONFIRM} if offset < 2 else set()
+    to_client = {Phase.ANSWER} if offset < 4 and offset + length > 2 else set()
+    return frozenset(from_client | to_client)
 
 
 def payload(base: int, offset: int, length: int) -> Field:
@@ -206,11 +227,13 @@ SEEN_REPLY, ASSURED, CONFIRMED, SNAT, DNAT = 0x2, 0x4, 0x8, 0x10, 0x20
 
 
 def _status(context: Context, state: State) -> Value:
-    known = 0x27F & ~SNAT
+    known = 0x27F
+    if state.masqueraded:
+        known &= ~SNAT
     value = DNAT if state.translated else 0
     if context.phase is Phase.OPEN:
-        if not (context.hook == "postrouting" or state.masqueraded):
-            known |= SNAT
+        if context.hook == "postrouting" and not state.masqueraded:
+            known &= ~SNAT
         if context.hook in ("postrouting", "input"):
             known &= ~CONFIRMED
     else:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from ollama_audit.firewall.chains import Chain, ChainKey, Chains, Runner
 from ollama_audit.firewall.context import NAT_DESTINATION, NAT_SOURCE, Context, TooComplexError
-from ollama_audit.firewall.state import Flows, Phase, Tracking, add, everyone, merge
+from ollama_audit.firewall.state import Flows, Phase, Seen, Tracking, add, everyone, merge
 
 CONNTRACK_PRIORITY = -200
 """NF_IP_PRI_CONNTRACK."""
@@ -215,13 +215,24 @@ def _track(context: Context, flows: Flows) -> Flows:
     for state, sources in flows.items():
         tracking = state.tracking
         if tracking is Tracking.NONE:
-            if context.phase is Phase.OPEN:
-                tracking = Tracking.NEW
-            else:
-                # of a handshake seen in part it depends on settings what comes out
-                tracking = Tracking.ESTABLISHED if state.tracked else Tracking.UNKNOWN
+            tracking = _tracked(context.phase, state.seen)
         add(found, state._replace(tracking=tracking), sources)
     return found
+
+
+def _tracked(phase: Phase, seen: Seen) -> Tracking:
+    """What a packet is to connection tracking (tcp_conntracks in nf_conntrack_proto_tcp.c).
+
+    A SYN+ACK without its SYN is invalid, and so is an ACK whose SYN+ACK was not seen; like packets
+    not looked at they have no connection. An ACK that is the first packet seen begins a
+    connection, unless net.netfilter.nf_conntrack_tcp_loose is off.
+    """
+    if phase is Phase.OPEN:
+        return Tracking.NEW
+    if phase is Phase.CONFIRM and seen is Seen.NOTHING:
+        return Tracking.UNKNOWN
+    whole = seen is (Seen.OPENING if phase is Phase.ANSWER else Seen.ANSWER)
+    return Tracking.ESTABLISHED if whole else Tracking.NONE
 
 
 def _translate(context: Context, step: Step, flows: Flows) -> Flows:
@@ -230,7 +241,8 @@ def _translate(context: Context, step: Step, flows: Flows) -> Flows:
     for state, sources in flows.items():
         if state.tracking is Tracking.UNKNOWN and step.nat:
             # picked up in the middle, it is a new connection to nat chains
-            context.give_up(sources, None, "whether a packet seen late is translated")
+            detail = "whether a packet seen late is translated"
+            context.give_up(sources, None, detail, ordinary=state.ordinary)
         elif state.tracking is not Tracking.ESTABLISHED:
             add(found, state, sources)
         elif context.phase is Phase.CONFIRM and context.hook in DESTINATION_HOOKS:

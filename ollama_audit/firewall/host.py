@@ -107,6 +107,17 @@ class Host:
             self._local[key] = AddressSet.from_ranges(ranges, version)
         return self._local[key]
 
+    def own_addresses(self, version: int) -> AddressSet:
+        """The addresses on interfaces, and IPv4's loopback network: `local`, but not anycast."""
+        ranges = [
+            (value, value)
+            for link in self.interfaces.values()
+            for value in self.addresses(link, version)
+        ]
+        if version == 4:
+            ranges += LOOPBACK[4].ranges()
+        return AddressSet.from_ranges(ranges, version)
+
     def _local_routes(
         self, version: int, types: set[str], interface: str = ""
     ) -> Iterable[tuple[int, int]]:

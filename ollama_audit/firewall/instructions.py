@@ -29,7 +29,7 @@ from ollama_audit.firewall.machine import ACCEPT, BREAK, CONTINUE, DROP, Machine
 from ollama_audit.firewall.match import Match, both, restrict
 from ollama_audit.firewall.netlink import MalformedError
 from ollama_audit.firewall.sets import Hit, NftSet
-from ollama_audit.firewall.state import State, Tracking
+from ollama_audit.firewall.state import Phase, State, Tracking
 
 Test = Callable[[Context, State], Match]
 
@@ -67,6 +67,19 @@ class Load(Reader):
             machine.maybe(world)
         world.load(self.register, value)
         return True
+
+
+@dataclass(frozen=True, slots=True)
+class LoadChoice(Load):
+    """Put a field into a register that the client may choose in some packets."""
+
+    chosen: frozenset[Phase] = frozenset()
+    """The packets in which it may."""
+
+    def run(self, machine: Machine, world: World) -> bool:
+        if machine.context.phase in self.chosen:
+            machine.fork_by_choice(world)
+        return Load.run(self, machine, world)
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,15 +247,24 @@ class Require(Reader):
     test: Test
 
     def run(self, machine: Machine, world: World) -> bool:
-        return machine.decide(world, self.test(machine.context, world.state))
+        context = machine.context
+        context.chosen = False
+        match = self.test(context, world.state)
+        if context.chosen:
+            machine.fork_by_choice(world)
+        return machine.decide(world, match)
 
 
 @dataclass(frozen=True, slots=True)
 class Maybe(Reader):
     """A match on time, rate or chance, or on what no capture shows."""
 
+    what: str = ""
+    """The match by its own name."""
+
     def run(self, machine: Machine, world: World) -> bool:
-        return machine.maybe(world)
+        detail = f"whether `{self.what}` matches cannot be said" if self.what else ""
+        return machine.maybe(world, detail)
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,11 +323,11 @@ def give_verdict(machine: Machine, world: World, code: int, chain: str) -> None:
     """Let a world leave with a verdict, and note what ends its way."""
     rule = machine.program.rule
     if code == DROP:
-        machine.context.drop(world.sources, rule)
+        machine.context.drop(world.sources, rule, ordinary=world.state.ordinary)
     elif code in (CONTINUE, BREAK):
         machine.leave(CONTINUE, world)
     elif code <= ACCEPT:
-        if code == ACCEPT:
+        if code == ACCEPT and world.state.ordinary:
             machine.context.note(Effect.ACCEPT, world.sources, rule)
         machine.leave(code, world, chain)
     else:
@@ -361,7 +383,7 @@ def translate(machine: Machine, world: World, address: int | None, port: int | N
         translated=changed,
         nat_done=True,
     )
-    if changed:
+    if changed and state.ordinary:
         machine.context.note(
             Effect.TRANSLATE, world.sources, machine.program.rule, f"{address},{port}"
         )
@@ -394,7 +416,8 @@ def redirect(machine: Machine, world: World, port: int | None) -> None:
     else:
         addresses = context.host.addresses(context.ingress, context.version)
         if not addresses:
-            context.drop(world.sources, machine.program.rule, "no address to redirect to")
+            rule, detail = machine.program.rule, "no address to redirect to"
+            context.drop(world.sources, rule, detail, ordinary=state.ordinary)
             return
         address = addresses[0]
     translate(machine, world, address, port)
@@ -451,6 +474,11 @@ class GiveUp(Writer):
         return machine.give_up(world, self.detail)
 
 
+def shifted(value: int, by: int) -> int:
+    """A mark shifted to the left, or (negative) to the right; it keeps its 32 bits."""
+    return (value << by if by > 0 else value >> -by) & 0xFFFFFFFF
+
+
 @dataclass(frozen=True, slots=True)
 class SetMasked(Writer):
     """`mark = (mark & keep) ^ flip`, for the packet or the connection (xt_mark, xt_connmark)."""
@@ -458,12 +486,16 @@ class SetMasked(Writer):
     keep: int
     flip: int
     connection: bool
+    shift: int = 0
+    """As that of `CopyMark`, applied to the whole."""
 
     def run(self, machine: Machine, world: World) -> bool:
         del machine
         state = world.state
         old = state.connection_mark if self.connection else state.mark
         new = self.flip if not self.keep else None if old is None else (old & self.keep) ^ self.flip
+        if new is not None and self.shift:
+            new = shifted(new, self.shift)
         world.state = marked(state, new, connection=self.connection)
         return True
 
@@ -477,6 +509,8 @@ class CopyMark(Writer):
     """Bits of the target that stay."""
     take: int
     """Bits of the source that are taken."""
+    shift: int = 0
+    """By how many bits what is taken is shifted, to the left; negative: to the right."""
 
     def run(self, machine: Machine, world: World) -> bool:
         del machine
@@ -487,6 +521,6 @@ class CopyMark(Writer):
         target = state.connection_mark if self.save else state.mark
         new = None
         if source is not None and (target is not None or not self.keep):
-            new = ((target or 0) & self.keep) ^ (source & self.take)
+            new = ((target or 0) & self.keep) ^ shifted(source & self.take, self.shift)
         world.state = marked(state, new, connection=self.save)
         return True

@@ -129,14 +129,24 @@ class AddressTypes(NamedTuple):
 
 
 def address_types(host: Host, version: int, interface: str = "") -> AddressTypes:
-    """All addresses by type; with an interface, own addresses of others cannot be said."""
+    """All addresses by type.
+
+    With an interface, only its own addresses are local, and those of others are unicast
+    (__inet_dev_addr_type of net/ipv4/fib_frontend.c, __nft_fib6_eval_type).
+    """
+    nothing = AddressSet.nothing(version)
     every = host.local(version)
     local = host.local(version, interface)
     multicast = MULTICAST[version] - local
-    broadcast = (host.broadcast() if version == 4 else AddressSet.nothing(6)) - multicast - local
+    broadcast = nothing
+    if version == 4 and interface:
+        broadcast = host.broadcast_routes(interface) | LIMITED_BROADCAST | UNSPECIFIED[4]
+    elif version == 4:
+        broadcast = host.broadcast() | UNSPECIFIED[4]
+    broadcast = broadcast - multicast - local
     paths = host.egress(version)
-    nothing = AddressSet.nothing(version)
+    elsewhere = host.own_addresses(version) - local if interface else nothing
     routed = ~(paths.get(NO_ROUTE, nothing) | paths.get(UNSURE, nothing) | every)
-    unicast = routed - multicast - broadcast
+    unicast = (routed | elsewhere) - multicast - broadcast
     unsure = ~(local | multicast | broadcast | unicast)
     return AddressTypes(local, multicast, broadcast, unicast, unsure)

@@ -86,11 +86,12 @@ def match_set(sets: IpSets, name: str, directions: str, *, depth: int = 0) -> Te
     kept: dict[tuple[object, ...], Match] = {}
 
     def test(context: Context, state: State) -> Match:
-        if context.answering or not context.client_shown(state):
+        if not context.client_shown(state):
             return EITHER
+        client = "dst" if context.answering else "src"
         ingress = context.ingress.name if context.ingress else ""
         egress = context.egress.name if context.egress else ""
-        packet = _Packet(context.version, state.address, state.port, ingress, egress)
+        packet = _Packet(context.version, client, state.address, state.port, ingress, egress)
         if packet not in kept:
             kept[packet] = _membership(found, list(zip(fields, sides, strict=False)), packet)
         return kept[packet]
@@ -99,9 +100,11 @@ def match_set(sets: IpSets, name: str, directions: str, *, depth: int = 0) -> Te
 
 
 class _Packet(NamedTuple):
-    """What of a packet an entry may ask for, beside its source."""
+    """What of a packet an entry may ask for, beside the client's address."""
 
     version: int
+    client: str
+    """Which side the client is, `src` or `dst`; the address and port are the other side's."""
     address: int | None
     port: int | None
     ingress: str
@@ -113,7 +116,7 @@ class _UndecidedError(Exception):
 
 
 def _membership(found: IpSet, parts: Sequence[tuple[str, str]], packet: _Packet) -> Match:
-    by_source = any(kind in ("ip", "net") and side == "src" for kind, side in parts)
+    by_client = any(kind in ("ip", "net") and side == packet.client for kind, side in parts)
     plain: list[tuple[int, int]] = []
     timed: list[tuple[int, int]] = []
     excluded: list[tuple[int, int]] = []
@@ -131,7 +134,7 @@ def _membership(found: IpSet, parts: Sequence[tuple[str, str]], packet: _Packet)
                 plain.append(spans or whole)
     except (_UndecidedError, ValueError, IndexError):
         return EITHER
-    if not by_source:
+    if not by_client:
         return EITHER if excluded or timed else definite(bool(plain))
     surely = AddressSet.from_ranges(plain, packet.version)
     if excluded:
@@ -153,14 +156,14 @@ def _expires(entry: list[str]) -> bool:
 def _entry(
     text: str, parts: Sequence[tuple[str, str]], packet: _Packet
 ) -> tuple[int, int] | tuple[()] | None:
-    """The sources of an entry, () for every source, or None when it is about other packets."""
+    """The clients of an entry, () for every client, or None when it is about other packets."""
     spans: tuple[int, int] | tuple[()] = ()
     for value, (kind, side) in zip(text.split(","), parts, strict=True):
         if kind in ("ip", "net"):
             span = _span(value, packet.version)
             if span is None:
                 return None
-            if side == "src":
+            if side == packet.client:
                 spans = span
             elif packet.address is None:
                 raise _UndecidedError
@@ -185,7 +188,7 @@ def _span(value: str, version: int) -> tuple[int, int] | None:
 def _other(kind: str, value: str, side: str, packet: _Packet) -> bool:
     if kind == "port":
         protocol, _, ports = value.rpartition(":")
-        if side == "src" or packet.port is None:
+        if side == packet.client or packet.port is None:
             raise _UndecidedError
         first, _, last = ports.partition("-")
         return protocol in ("", "tcp") and int(first) <= packet.port <= int(last or first)

@@ -14,7 +14,7 @@ from ollama_audit.addresses import AddressSet
 from ollama_audit.firewall.answer import Effect, Rule
 from ollama_audit.firewall.bits import Byte, Value
 from ollama_audit.firewall.context import Context
-from ollama_audit.firewall.match import EITHER, Match, restrict
+from ollama_audit.firewall.match import Match, restrict
 from ollama_audit.firewall.state import State
 
 DROP, ACCEPT, CONTINUE, BREAK, JUMP, GOTO, RETURN = 0, 1, -1, -2, -3, -4, -5
@@ -134,6 +134,13 @@ class Machine:
         self.worlds.append(branch)
         return branch
 
+    def fork_by_choice(self, world: World) -> None:
+        """The instruction looks at what the client chooses: run it again for any choice."""
+        if world.state.ordinary:
+            branch = self.fork(world, world.sources)
+            branch.position -= 1
+            branch.state = branch.state._replace(ordinary=False)
+
     def decide(self, world: World, match: Match) -> bool:
         """Keep the sources that may match, and let go those that may not."""
         may, may_not = match
@@ -150,15 +157,19 @@ class Machine:
         world.sources = restrict(world.sources, may)
         return bool(world.sources)
 
-    def doubt(self, world: World) -> None:
+    def doubt(self, world: World, detail: str = "") -> None:
         """Note that this rule cannot be decided."""
-        self.context.note(Effect.UNKNOWN, world.sources, self.program.rule)
+        if world.state.ordinary:
+            self.context.note(Effect.UNKNOWN, world.sources, self.program.rule, detail)
 
-    def maybe(self, world: World) -> bool:
+    def maybe(self, world: World, detail: str = "") -> bool:
         """Go on with every source, and let every source go as well."""
-        return self.decide(world, EITHER)
+        self.doubt(world, detail)
+        self.exits.append(Exit(CONTINUE, world.state, world.sources))
+        return True
 
     def give_up(self, world: World, detail: str) -> bool:
         """Nothing can be said of these packets from here on."""
-        self.context.give_up(world.sources, self.program.rule, detail)
+        rule = self.program.rule
+        self.context.give_up(world.sources, rule, detail, ordinary=world.state.ordinary)
         return False

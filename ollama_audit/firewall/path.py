@@ -17,6 +17,7 @@ from ollama_audit.firewall.ip_layer import answerable, refusals
 from ollama_audit.firewall.state import (
     Flows,
     Phase,
+    Seen,
     State,
     Tracking,
     add,
@@ -26,6 +27,7 @@ from ollama_audit.firewall.state import (
 )
 
 LOCAL, FORWARDED = False, True
+SEEN_AFTER = {Tracking.NEW: Seen.OPENING, Tracking.ESTABLISHED: Seen.ANSWER}
 
 
 class Leg(NamedTuple):
@@ -360,8 +362,7 @@ def _next_packet(flows: Flows) -> Flows:
     """The states in which the next packet of each connection starts: no mark, not yet tracked."""
     result: Flows = {}
     for state, sources in flows.items():
-        first = state.tracking is Tracking.NEW
-        tracked = first or (state.tracked and state.tracking is Tracking.ESTABLISHED)
-        new = state._replace(mark=0, tracking=Tracking.NONE, tracked=tracked)
+        seen = SEEN_AFTER.get(state.tracking, state.seen)
+        new = state._replace(mark=0, tracking=Tracking.NONE, seen=seen)
         add(result, new, sources)
     return result

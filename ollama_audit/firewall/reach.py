@@ -24,6 +24,8 @@ from ollama_audit.firewall.state import Phase
 from ollama_audit.observed import Unknown, UnobservedError
 from ollama_audit.snapshot.network import Family, NetworkNamespace
 
+BY_CHOICE = "only with a source port or TCP flags that clients do not choose by themselves"
+
 _KEPT: dict[int, tuple[NetworkNamespace, Compiled | Unknown]] = {}
 """Compiled namespaces by identity; each entry keeps its namespace, so that ids stay unique."""
 _MOST_KEPT = 64
@@ -93,11 +95,19 @@ def _all_unknown(query: Query, reasons: tuple[str, ...], cure: str = "") -> Reac
 def _answer(query: Query, walk: Walk, arrivals: list[Arrival]) -> Reach:
     """Part the sources by what may have become of them."""
     journal = walk.journal
-    may_arrive = journal.doubtful
+    ordinarily = journal.doubtful
+    by_choice = journal.chosen
     for arrival in arrivals:
-        may_arrive = may_arrive | arrival.sources
+        if arrival.state.ordinary:
+            ordinarily = ordinarily | arrival.sources
+        else:
+            by_choice = by_choice | arrival.sources
+    may_arrive = ordinarily | by_choice
     may_drop = journal.dropped | journal.doubtful
     unknown = may_arrive & may_drop
+    if unknown - ordinarily:
+        note = Note(Effect.UNKNOWN, unknown - ordinarily, None, "", Phase.OPEN, BY_CHOICE)
+        journal.notes.append(note)
     return Reach(
         query=query,
         surely=may_arrive - may_drop,
@@ -111,6 +121,8 @@ def _answer(query: Query, walk: Walk, arrivals: list[Arrival]) -> Reach:
 
 def _ends(version: int, arrivals: list[Arrival], may_drop: AddressSet) -> tuple[End, ...]:
     possibly: dict[tuple[bool, str, int | None, int | None], AddressSet] = {}
+    ordinarily = dict(possibly)
+    nothing = AddressSet.nothing(version)
     for arrival in arrivals:
         key = (
             arrival.forwarded,
@@ -118,12 +130,13 @@ def _ends(version: int, arrivals: list[Arrival], may_drop: AddressSet) -> tuple[
             arrival.state.target_address,
             arrival.state.target_port,
         )
-        present = possibly.get(key)
-        possibly[key] = arrival.sources if present is None else present | arrival.sources
+        possibly[key] = possibly.get(key, nothing) | arrival.sources
+        if arrival.state.ordinary:
+            ordinarily[key] = ordinarily.get(key, nothing) | arrival.sources
     found = []
     for key, sources in possibly.items():
-        surely = sources - may_drop
-        for other, others in possibly.items():
+        surely = ordinarily.get(key, nothing) - may_drop
+        for other, others in ordinarily.items():
             if other != key:
                 surely = surely - others
         forwarded, interface, address, port = key

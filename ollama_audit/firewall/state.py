@@ -30,6 +30,16 @@ class Tracking(IntEnum):
     UNKNOWN = 4
 
 
+class Seen(IntEnum):
+    """How much of the handshake connection tracking saw before this packet."""
+
+    NOTHING = 0
+    OPENING = 1
+    """SYN."""
+    ANSWER = 2
+    """SYN and SYN+ACK."""
+
+
 class State(NamedTuple):
     """A packet and its connection; a field that is None can be anything.
 
@@ -54,8 +64,13 @@ class State(NamedTuple):
     """The source was or may have been changed (SNAT, MASQUERADE)."""
     nat_done: bool = False
     """A destination translation is set up: later nat chains are skipped."""
-    tracked: bool = False
-    """Connection tracking saw every earlier packet of the handshake."""
+    seen: Seen = Seen.NOTHING
+    ordinary: bool = True
+    """The client chooses as clients do, see `fields.ORDINARY_PORTS`; False: it may choose anything.
+
+    What is in the client's hand cannot keep it out, so that only ordinary clients count as
+    dropped; it may let a client in, so that every kind counts as let through.
+    """
 
 
 Flows: TypeAlias = dict[State, AddressSet]

@@ -260,14 +260,14 @@ MATCHES: Final[dict[str, MatchDecoder]] = {
 def decode_match(name: str, revision: int, info: bytes, version: int) -> Instruction:
     """One match; `version` is that of the table, 4 or 6."""
     if name == "set":
-        return SetByNumber()
+        return SetByNumber(name)
     decoder = MATCHES.get(name)
     if decoder is None:
-        return Maybe()
+        return Maybe(name)
     try:
         return Require(decoder(revision, info, version))
     except (struct.error, IndexError, KeyError, ValueError):
-        return Maybe()
+        return Maybe(name)
 
 
 HARMLESS: Final = frozenset(
@@ -316,15 +316,19 @@ def _mark_target(revision: int, info: bytes) -> Instruction:
 
 
 def _connmark_target(revision: int, info: bytes) -> Instruction:
-    """Struct xt_connmark_tginfo1, and 2 without shifts."""
+    """Struct xt_connmark_tginfo1 and 2, of which the second can shift (connmark_tg_shift)."""
     value, mask, packet_mask, mode = struct.unpack_from("=IIIB", info)
-    if revision not in (1, 2) or (revision == 2 and info[14]):
-        return GiveUp("CONNMARK with shifts")
+    shift = 0
+    if revision == 2:
+        right, bits, mode = struct.unpack_from("=BBB", info, 12)
+        shift = -bits if right else bits
+    elif revision != 1:
+        return GiveUp(f"CONNMARK of revision {revision}")
     if mode == 0:
-        return SetMasked(~mask & ALL_BITS, value, connection=True)
+        return SetMasked(~mask & ALL_BITS, value, connection=True, shift=shift)
     if mode == 1:
-        return CopyMark(save=True, keep=~mask & ALL_BITS, take=packet_mask)
-    return CopyMark(save=False, keep=~packet_mask & ALL_BITS, take=mask)
+        return CopyMark(save=True, keep=~mask & ALL_BITS, take=packet_mask, shift=shift)
+    return CopyMark(save=False, keep=~packet_mask & ALL_BITS, take=mask, shift=shift)
 
 
 def _ct_target(info: bytes) -> Instruction | None:
