@@ -27,6 +27,7 @@ def main() -> int:
     )
     parser.add_argument("--swarm", action="store_true", help="few features a case, in bursts")
     parser.add_argument("--keep", type=Path, help="folder for rulesets that disagree")
+    parser.add_argument("--reasons", action="store_true", help="why probes are unknown (slower)")
     given = parser.parse_args()
     plan = Plan(
         mode=given.mode,
@@ -36,12 +37,15 @@ def main() -> int:
         swarm=given.swarm,
         case=given.case,
         keep=given.keep,
+        reasons=given.reasons,
     )
     tally = run(plan)
     for seed, lines in list(tally.bad.items())[:10]:
         sys.stdout.write(f"case {seed}:\n")
         for line in lines[:4]:
             sys.stdout.write(f"  {line}\n")
+    for reason, count in tally.reasons.most_common(20):
+        sys.stdout.write(f"{100 * count / tally.counts['probes']:6.2f} %  {reason}\n")
     sys.stdout.write(f"{plan.mode}: {tally}\n")
     return 1 if tally.disagreements else 0
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
+from itertools import cycle
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,11 +17,13 @@ import msgspec
 from ollama_audit.collect.namespaces import read_namespace
 from ollama_audit.collect.nftables import read_nftables
 from ollama_audit.firewall.answer import Query, Reach
-from ollama_audit.firewall.reach import reach
+from ollama_audit.firewall.fields import ORDINARY_PORTS
+from ollama_audit.firewall.reach import BY_CHOICE, reach
 from ollama_audit.observed import Known, need
 from ollama_audit.snapshot.firewall import FirewallCapture
 from ollama_audit.snapshot.network import Family, NetworkNamespace
 from tests.differential.packets import ACK, SYN, SYN_ACK, Reply, Segment
+from tests.differential.reasons import why_unknown
 from tests.differential.topology import CONTAINER, CONTAINER_LINK, OUTSIDE, Topology
 
 Ask = Callable[[NetworkNamespace, Query], Reach]
@@ -41,7 +44,7 @@ USUAL = {
 BEHIND = {4: ip_network("172.17.0.0/16"), 6: ip_network("fd17::/64")}
 """Sources that would have to be behind the container's link."""
 
-OTHER_FLAGS = (0, 8, 0x20, 0x40, 0xC0, 0xC8, 0x80, 0x28)
+OTHER_FLAGS = (8, 0x20, 0x40, 0xC0, 0xC8, 0x80, 0x28)
 """What a client may set beside SYN: PSH, URG, ECE, CWR."""
 
 
@@ -61,13 +64,20 @@ class Probe(NamedTuple):
     source_port: int
     destination: int
     port: int
+    flags: int = SYN
+
+    @property
+    def ordinary(self) -> bool:
+        """Whether the client chose as clients do by themselves."""
+        return self.source_port >= ORDINARY_PORTS[0] and self.flags == SYN
 
     def __str__(self) -> str:
         source, destination = (
             ip_address(value.to_bytes(4 if self.version == 4 else 16, "big"))
             for value in (self.source, self.destination)
         )
-        return f"{self.interface}: {source} -> {destination} port {self.port}"
+        chosen = "" if self.ordinary else f" from port {self.source_port}, flags {self.flags:#x}"
+        return f"{self.interface}: {source} -> {destination} port {self.port}{chosen}"
 
 
 @dataclass
@@ -76,6 +86,8 @@ class Tally:
 
     counts: Counter[str] = field(default_factory=Counter)
     bad: dict[int, list[str]] = field(default_factory=dict)
+    reasons: Counter[str] = field(default_factory=Counter)
+    """Why probes were unknown; counted only where a plan asks for it."""
     seconds: float = 0.0
     evaluating: float = 0.0
 
@@ -111,7 +123,7 @@ class Kernel:
         self.topology = topology
         self.ask = ask
         self.namespace = need(read_namespace(_own_pid()))
-        self.port = 1024
+        self.ports = {True: cycle(range(*ORDINARY_PORTS)), False: cycle(range(1024, 0x8000))}
 
     def observe(self, **changes: object) -> NetworkNamespace:
         """The namespace with its nf_tables rules as they are now, and other captures replaced."""
@@ -162,16 +174,17 @@ class Kernel:
         for query in queries:
             version = 4 if query.family is Family.IPV4 else 6
             for source in sources[version]:
-                probe = self._probe(query, version, source)
+                probe = self._probe(query, version, source, chance)
                 probes[version, probe.source_port] = probe
                 self.topology.peer.send(query.interface, _opening(probe, chance))
         answered = self._shake_hands(probes)
         return {probe: probe in answered for probe in probes.values()}
 
-    def _probe(self, query: Query, version: int, source: int) -> Probe:
-        self.port = self.port + 1 if self.port < 64000 else 1024
+    def _probe(self, query: Query, version: int, source: int, chance: random.Random) -> Probe:
+        port = next(self.ports[chance.random() >= 0.1])
+        flags = SYN | (chance.choice(OTHER_FLAGS) if chance.random() < 0.1 else 0)
         destination = int(ip_address(query.address))
-        return Probe(version, query.interface, source, self.port, destination, query.port)
+        return Probe(version, query.interface, source, port, destination, query.port, flags)
 
     def _shake_hands(self, probes: dict[tuple[int, int], Probe]) -> set[Probe]:
         answered: set[Probe] = set()
@@ -190,8 +203,15 @@ class Kernel:
                 answered.add(probe)
                 self.topology.peer.send(probe.interface, _confirmation(probe, reply))
 
-    def expectation(self, answer: Reach, source: int) -> str:
-        """What the engine says of one source, with who listens where: accept, block, unknown."""
+    def expectation(self, answer: Reach, source: int, *, ordinary: bool) -> str:
+        """What the engine says of one client, with who listens where: accept, block, unknown.
+
+        Where only odd choices of the client may get through, it says that others do not.
+        """
+        if ordinary and any(
+            d.detail == BY_CHOICE and source in d.sources for d in answer.decisions
+        ):
+            return "block"
         sure = possible = False
         for end in answer.ends:
             listens = self._listens(end.forwarded, end.interface, end.address, end.port)
@@ -220,13 +240,18 @@ def _own_pid() -> int:
 
 
 def _opening(probe: Probe, chance: random.Random) -> Segment:
-    plain = Segment(probe.version, probe.source, probe.destination, probe.source_port, probe.port)
+    plain = Segment(
+        probe.version,
+        probe.source,
+        probe.destination,
+        probe.source_port,
+        probe.port,
+        flags=probe.flags,
+    )
     if chance.random() >= 0.4:
         return plain
     hops = chance.choice([64, 255, 2, 17])
-    fragment = chance.choice([0, 0x4000])
-    flags = SYN | chance.choice(OTHER_FLAGS)
-    return plain._replace(flags=flags, hops=hops, fragment=fragment)
+    return plain._replace(hops=hops, fragment=chance.choice([0, 0x4000]))
 
 
 def _answers(reply: Reply, probe: Probe) -> bool:
@@ -251,24 +276,36 @@ def _confirmation(probe: Probe, reply: Reply) -> Segment:
     )
 
 
-def judge(
-    kernel: Kernel,
-    namespace: NetworkNamespace,
-    seed: int,
-    edges: dict[int, list[int]],
-    tally: Tally,
-) -> None:
+class Case(NamedTuple):
+    """One ruleset, loaded."""
+
+    seed: int
+    namespace: NetworkNamespace
+    edges: dict[int, list[int]]
+    printed: FirewallCapture | None = None
+    """What the programs print of it, for counting the reasons of what is unknown."""
+
+
+def judge(kernel: Kernel, case: Case, tally: Tally) -> None:
     """Compare the engine with the kernel for one ruleset."""
-    chance = random.Random(seed ^ 0x5EED)
+    chance = random.Random(case.seed ^ 0x5EED)
     queries = kernel.queries(chance)
     started = time.perf_counter()
-    answers = {(query.interface, query.family): kernel.ask(namespace, query) for query in queries}
+    answers = {
+        (query.interface, query.family): kernel.ask(case.namespace, query) for query in queries
+    }
     tally.evaluating += time.perf_counter() - started
-    went = kernel.try_all(queries, kernel.sources(edges, chance), chance)
+    went = kernel.try_all(queries, kernel.sources(case.edges, chance), chance)
     for probe, through in went.items():
         family = Family.IPV4 if probe.version == 4 else Family.IPV6
-        said = kernel.expectation(answers[probe.interface, family], probe.source)
-        record(tally, seed, str(probe), said, through=through)
+        answer = answers[probe.interface, family]
+        said = kernel.expectation(answer, probe.source, ordinary=probe.ordinary)
+        if said == "unknown" and case.printed is not None:
+            tally.reasons[why_unknown(answer, probe.source, case.printed)] += 1
+        if said == "accept" and not through and not probe.ordinary:
+            tally.counts["kept out by choice"] += 1  # and would get in otherwise
+        else:
+            record(tally, case.seed, str(probe), said, through=through)
     tally.counts["rulesets"] += 1
 
 

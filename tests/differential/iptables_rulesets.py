@@ -90,6 +90,9 @@ class GI(G):
                     "-m addrtype ! --dst-type LOCAL",
                     "-m addrtype --src-type LOCAL",
                     "-m addrtype ! --src-type LOCAL",
+                    "-m addrtype --src-type UNICAST",
+                    "-m addrtype ! --dst-type UNICAST",
+                    "-m addrtype --src-type MULTICAST",
                     "-m pkttype --pkt-type unicast",
                     "-m addrtype --dst-type LOCAL,BROADCAST"
                     if False
@@ -165,6 +168,9 @@ class GI(G):
                     "-j DROP",
                     "-j MARK --set-xmark 0x0/0x1",
                     "-j CONNMARK --save-mark --nfmask 0xffffffff --ctmask 0xffffffff",
+                    "-j CONNMARK --save-mark --nfmask 0x1 --ctmask 0x3",
+                    "-j CONNMARK --restore-mark --nfmask 0xffffffff --ctmask 0xffffffff",
+                    "-j CONNMARK --set-xmark 0x2/0x3",
                     "-j RETURN",
                 ]
             )

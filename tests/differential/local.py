@@ -9,9 +9,10 @@ import socket
 from ipaddress import ip_address
 
 from ollama_audit.firewall.answer import Query
-from ollama_audit.snapshot.network import Family, NetworkNamespace
-from tests.differential.compare import Kernel, Tally, record
+from ollama_audit.snapshot.network import Family
+from tests.differential.compare import Case, Kernel, Tally, record
 from tests.differential.modes import Nft, Ruleset
+from tests.differential.reasons import why_unknown
 
 OWN = {
     4: ("127.0.0.1", "127.0.0.9", "10.77.0.2", "198.51.100.2", "10.99.0.2", "172.17.0.1"),
@@ -26,7 +27,6 @@ OUTPUT_RULES = (
     "ip saddr 10.77.0.2 drop",
     "tcp dport 8080 drop",
     "ct state new meta mark set 0x2",
-    "meta skuid 0 accept",
     "ip6 daddr ::1 accept",
     'oifname "lo" ip daddr != 127.0.0.1 drop',
     "ct state established accept",
@@ -49,12 +49,15 @@ class Local(Nft):
         ruleset = super().make(chance, unmodelled)
         (command, given), *_ = ruleset.inputs
         if chance.random() < 0.5:
-            given += _output_table(chance)
+            given += _output_table(chance, unmodelled)
         return Ruleset(((command, given),), ruleset.edges)
 
 
-def _output_table(chance: random.Random) -> str:
-    rules = "\n".join(chance.sample(OUTPUT_RULES, chance.randint(1, 5)))
+def _output_table(chance: random.Random, unmodelled: float) -> str:
+    chosen = chance.sample(OUTPUT_RULES, chance.randint(1, 5))
+    if chance.random() < unmodelled:
+        chosen.insert(chance.randrange(len(chosen)), "meta skuid 0 accept")
+    rules = "\n".join(chosen)
     hook = f"type filter hook output priority {chance.choice([0, -10, -300])}"
     text = f"table inet lo9 {{\nchain o {{ {hook}; policy {chance.choice(['accept', 'drop'])};\n"
     text += rules + "\n}\n"
@@ -64,27 +67,29 @@ def _output_table(chance: random.Random) -> str:
     return text + "}\n"
 
 
-def judge_local(
-    kernel: Kernel,
-    namespace: NetworkNamespace,
-    seed: int,
-    edges: dict[int, list[int]],
-    tally: Tally,
-) -> None:
+def judge_local(kernel: Kernel, case: Case, tally: Tally) -> None:
     """Compare the engine with connections that this process makes."""
-    del edges
-    chance = random.Random(seed ^ 0x10CA1)
+    chance = random.Random(case.seed ^ 0x10CA1)
     for version, family in ((4, Family.IPV4), (6, Family.IPV6)):
         for destination in chance.sample(OWN[version], 3):
             port = chance.choice([11434, 8080])
             query = Query(family=family, interface="lo", address=destination, port=port)
-            answer = kernel.ask(namespace, query)
+            answer = kernel.ask(case.namespace, query)
             for source in chance.sample(OWN[version], 3):
                 if source.startswith("127.") and not destination.startswith("127."):
                     continue
                 through = _connects(kernel, version, source, destination, port)
-                said = kernel.expectation(answer, int(ip_address(source)))
-                record(tally, seed, f"{source} -> {destination} port {port}", said, through=through)
+                said = kernel.expectation(answer, int(ip_address(source)), ordinary=True)
+                if said == "unknown" and case.printed is not None:
+                    reason = why_unknown(answer, int(ip_address(source)), case.printed)
+                    tally.reasons[reason] += 1
+                record(
+                    tally,
+                    case.seed,
+                    f"{source} -> {destination} port {port}",
+                    said,
+                    through=through,
+                )
     kernel.topology.accepted()
     tally.counts["rulesets"] += 1
 

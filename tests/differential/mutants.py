@@ -140,7 +140,7 @@ def _no_broadcast(self: host.Host) -> AddressSet:
 
 def _mark_kept(flows: Any) -> Any:
     return {
-        state._replace(tracking=Tracking.NONE, tracked=True): sources
+        state._replace(tracking=Tracking.NONE, seen=path.SEEN_AFTER[state.tracking]): sources
         for state, sources in flows.items()
     }
 

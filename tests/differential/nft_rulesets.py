@@ -205,7 +205,6 @@ class G:
                 ]
                 + (
                     [
-                        "ip6 saddr & ::ff == ::50",
                         "ip6 saddr & ffff:ffff:ffff:ffff:: == 2001:db8:77::",
                     ]
                     if fam != "ip"
@@ -213,8 +212,8 @@ class G:
                 )
                 + (
                     [
-                        "ip saddr & 0.0.0.1 == 0.0.0.1",
-                        "ip saddr & 255.0.0.255 == 10.0.0.50",
+                        "ip saddr & 255.255.252.1 == 10.77.0.1",
+                        "ip saddr & 255.255.240.255 == 10.77.0.50",
                         "@nh,96,8 10",
                         "@nh,96,16 0x0a4d",
                     ]
@@ -235,6 +234,9 @@ class G:
                     "tcp option maxseg size 1-2000",
                     "tcp window > 0",
                 ]
+                # more ranges than are worth while
+                + (["ip6 saddr & ::ff == ::50"] if fam != "ip" else [])
+                + (["ip saddr & 255.0.0.255 == 10.0.0.50"] if fam == "ip" else [])
             )
         if "mark" in self.sw and r.random() < 0.3:
             return r.choice(
@@ -354,6 +356,8 @@ class G:
                 "fib daddr type != local",
                 "fib saddr type local",
                 "fib saddr type != local",
+                "fib saddr type unicast",
+                "fib daddr type unicast",
                 "fib daddr type { local, broadcast }",
             ]
             if hook in ("prerouting", "input", "forward"):
@@ -364,6 +368,8 @@ class G:
                 ]
                 if hook != "forward":
                     c += ["fib daddr . iif type local", "fib daddr . iif type != local"]
+                    c += ["fib saddr . iif type local", "fib daddr . iif type unicast"]
+                    c += ["fib daddr . iif type { local, broadcast, multicast }"]
             return r.choice(c)
         if k < 0.96:
             kk = r.random()

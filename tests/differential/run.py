@@ -11,10 +11,11 @@ from pathlib import Path
 
 from ollama_audit.firewall.reach import reach
 from tests.differential import nft_rulesets
-from tests.differential.compare import Ask, Kernel, Tally, judge, keep
+from tests.differential.compare import Ask, Case, Kernel, Tally, judge, keep
 from tests.differential.local import Local, judge_local
 from tests.differential.modes import MODES, Mode, feed
 from tests.differential.packets import forget_connections
+from tests.differential.reasons import shown
 from tests.differential.topology import topology
 
 ALL_MODES = (*MODES, "local")
@@ -34,6 +35,8 @@ class Plan:
     case: int | None = None
     keep: Path | None = None
     stop_at_first: bool = False
+    reasons: bool = False
+    """Count why probes are unknown."""
 
 
 def run(plan: Plan, ask: Ask = reach) -> Tally:
@@ -83,7 +86,8 @@ def _one(plan: Plan, mode: Mode, kernel: Kernel, seed: int, tally: Tally) -> Non
         return
     namespace = mode.observe(kernel)
     compare = judge_local if plan.mode == "local" else judge
-    compare(kernel, namespace, seed, ruleset.edges, tally)
+    printed = shown(namespace) if plan.reasons else None
+    compare(kernel, Case(seed, namespace, ruleset.edges, printed), tally)
     if seed in tally.bad and plan.keep is not None:
         keep(plan.keep, seed, ruleset.text)
     if tally.counts["rulesets"] % FLUSH_EVERY == 0:
