@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
 from ollama_audit.addresses import AddressSet
+from ollama_audit.exposure.arrival import Arrival
+from ollama_audit.exposure.confirm import confirmed, proof
 from ollama_audit.exposure.forwarders import Onward, onward
 from ollama_audit.exposure.hostcheck import checks_host, refused
 from ollama_audit.exposure.model import Encryption, Hop, Login
@@ -20,40 +22,13 @@ from ollama_audit.firewall.answer import LOCAL_CLIENT, Effect, End, Query, Reach
 from ollama_audit.observed import Unknown
 from ollama_audit.snapshot.network import Family, Listener, NetworkNamespace
 
+__all__ = ["Approach", "Arrival", "approach"]
+
 _MOST_HOPS = 16
 """Deeper chains are not followed: they are configuration errors or loops."""
 
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """Some sources, and where their connections end."""
-
-    surely: AddressSet
-    """They surely get to `server`."""
-    possibly: AddressSet
-    """They may; includes `surely`."""
-    server: int = 0
-    """The pid of the Ollama server; 0 when it is not known which, or whether there is one."""
-    hops: tuple[Hop, ...] = ()
-    login: Login = Login.NONE
-    login_because: tuple[str, ...] = ()
-    open_paths: tuple[str, ...] = ()
-    checks_host: bool = False
-    """The server answers only to names of this machine, and nobody on the way has set one."""
-    tls: Encryption = Encryption.PLAIN
-    because: tuple[str, ...] = ()
-    """Why it is not sure, where it is not."""
-    cure: str = ""
-
-    def within(self, sources: AddressSet, doubt: tuple[str, ...] = ()) -> Arrival:
-        """The same for fewer sources; with a doubt, none of them surely."""
-        surely = AddressSet.nothing(sources.version) if doubt else self.surely & sources
-        return replace(
-            self,
-            surely=surely,
-            possibly=self.possibly & sources,
-            because=tuple(dict.fromkeys([*self.because, *doubt])),
-        )
+_BYTES = frozenset({"relay", "docker-proxy"})
+"""Kinds of hops that pass on bytes as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +186,7 @@ def _local(
     sockets = candidates(
         namespace.listeners.value, query.family, end.address, end.port, query.interface
     )
-    landings = [_landed(terrain, namespace, listener, query, seen) for listener in sockets]
+    landings = [_proven(terrain, namespace, listener, query, end, seen) for listener in sockets]
     # Between several sockets the kernel chooses by what is not known here. That is sure only
     # where each of them takes every source to a server.
     sure = len(sockets) == 1 or all(any(a.surely.full for a in landed) for landed in landings)
@@ -227,15 +202,35 @@ def _local(
     ]
 
 
-def _landed(
+def _proven(  # noqa: PLR0913, PLR0917 - a socket, and the attempt that ends there
     terrain: Terrain,
     namespace: NetworkNamespace,
     listener: Listener,
     query: Query,
+    end: End,
+    seen: frozenset[tuple[int, str, int]],
+) -> list[Arrival]:
+    """Where a connection accepted by this socket leads, and what its answers say of that."""
+    everyone = AddressSet.everything(version(query.family))
+    found = _landed(terrain, namespace, listener, everyone, seen)
+    evidence = proof(terrain, namespace, listener)
+    if evidence is None:
+        return found
+    ours = found
+    if evidence.client.version != everyone.version:
+        alike = AddressSet.everything(evidence.client.version)
+        ours = _landed(terrain, namespace, listener, alike, seen)
+    return confirmed(evidence, end.address, found, ours, everyone)
+
+
+def _landed(
+    terrain: Terrain,
+    namespace: NetworkNamespace,
+    listener: Listener,
+    everyone: AddressSet,
     seen: frozenset[tuple[int, str, int]],
 ) -> list[Arrival]:
     """Where a connection accepted by this socket leads, for every source the filter lets in."""
-    everyone = AddressSet.everything(version(query.family))
     nobody = AddressSet.nothing(everyone.version)
     if isinstance(listener.owners, Unknown):
         return [
@@ -285,6 +280,7 @@ def _followed(
         hops=(step.hop,),
         login=step.login,
         login_because=step.login_because,
+        services=step.services,
         open_paths=step.open_paths,
         tls=step.tls,
         because=(step.reason,) if step.reason else (),
@@ -295,10 +291,13 @@ def _followed(
     return [
         replace(
             outer,
-            surely=served if sure else nobody,
+            surely=served if gets_in else nobody,
             server=inner.server,
+            answered=inner.answered,
+            own_request=inner.own_request,
+            services=(*step.services, *inner.services),
             hops=(step.hop, *inner.hops),
-            login=_either(step.login, inner.login),
+            login=_either(step.login, asked),
             login_because=(*step.login_because, *inner.login_because),
             open_paths=step.open_paths or inner.open_paths,
             because=(*outer.because, *inner.because),
@@ -306,8 +305,20 @@ def _followed(
             checks_host=inner.checks_host and step.hosts is None,
         )
         for inner, sure in _from_process(terrain, step, seen)
+        for gets_in, asked in (_through(step, inner, sure=sure),)
         if not (inner.checks_host and _all_refused(terrain, step))
     ]
+
+
+def _through(step: Onward, inner: Arrival, *, sure: bool) -> tuple[bool, Login]:
+    """Whether a process surely gets along with what it passes on, and what it is asked there.
+
+    What this host's own request got holds for the same bytes only: a proxy sends other headers
+    and other paths along than the client that was answered.
+    """
+    if inner.own_request and step.hop.kind not in _BYTES:
+        return False, Login.UNKNOWN
+    return sure, inner.login
 
 
 def _all_refused(terrain: Terrain, step: Onward) -> bool:

@@ -7,6 +7,7 @@ from ipaddress import ip_address
 
 from ollama_audit.addresses import AddressSet
 from ollama_audit.exposure.approach import Arrival, server_hop
+from ollama_audit.exposure.confirm import proof
 from ollama_audit.exposure.edge import beyond_host
 from ollama_audit.exposure.filters import filters
 from ollama_audit.exposure.forwarders import passes_on
@@ -73,7 +74,9 @@ def _endpoints(
     Two or three of a reverse proxy that lets some in freely and asks others for a login.
     """
     direct = _direct(terrain, listener)
-    if not direct and not passes_on(terrain, listener):
+    evidence = proof(terrain, namespace, listener)
+    answers = evidence is not None and evidence.leads
+    if not direct and not answers and not passes_on(terrain, listener):
         return
     survey = _surveyed(terrain, namespace, listener)
     arrivals = survey.arrivals or direct
@@ -116,7 +119,7 @@ def _endpoint(
     arrivals: list[Arrival],
     login: Login,
 ) -> Endpoint:
-    best = next((arrival for arrival in arrivals if arrival.server), arrivals[0])
+    best = next((arrival for arrival in arrivals if arrival.certain), arrivals[0])
     weakest = next((arrival for arrival in arrivals if arrival.login is login), best)
     suffix = "" if namespace.host else f" in {survey.terrain.name_of_network(namespace)}"
     mark = _MARKS.get(login, "") if survey.login else ""
@@ -133,7 +136,7 @@ def _endpoint(
         open_paths=weakest.open_paths,
         tls=best.tls,
         reach=survey.reach,
-        certain=bool(best.server),
+        certain=best.certain,
     )
 
 

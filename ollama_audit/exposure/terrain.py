@@ -14,6 +14,7 @@ from ollama_audit.observed import Known, Unknown, known_or
 from ollama_audit.snapshot.edge import Forwarding
 from ollama_audit.snapshot.host import HostSnapshot
 from ollama_audit.snapshot.network import Interface, Listener, NetworkNamespace
+from ollama_audit.snapshot.probe import Probe
 from ollama_audit.snapshot.process import OllamaServer, Process
 from ollama_audit.snapshot.service import SystemdUnit
 
@@ -26,6 +27,12 @@ class Terrain:
         self._answers: dict[tuple[int, Query], Reach] = {}
         self.steps: dict[tuple[int, Listener], Any] = {}
         """What each listener's owner does with a connection, once it was worked out."""
+
+    @cached_property
+    def probes(self) -> dict[tuple[int, str, int], Probe]:
+        """What listeners answered, by the inode of their namespace, bind address and port."""
+        asked = known_or(self.snapshot.probes, ())
+        return {(each.namespace, each.address, each.port): each for each in asked}
 
     @cached_property
     def namespaces(self) -> dict[int, NetworkNamespace]:

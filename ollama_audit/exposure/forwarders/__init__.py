@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import pairwise
 from types import MappingProxyType
 
 import msgspec
@@ -25,7 +26,7 @@ from ollama_audit.exposure.forwarders.step import Forwarder, Onward, unclear
 from ollama_audit.exposure.forwarders.unfollowed import unfollowed
 from ollama_audit.exposure.model import Hop, Login
 from ollama_audit.exposure.terrain import Terrain
-from ollama_audit.observed import Unknown
+from ollama_audit.observed import Unknown, known_or
 from ollama_audit.snapshot.network import Listener, NetworkNamespace
 from ollama_audit.snapshot.process import Process
 
@@ -134,4 +135,11 @@ def _placed(terrain: Terrain, process: Process, step: Onward) -> Onward:
 def no_way(terrain: Terrain, process: Process) -> bool:
     """Whether a program is known to pass nothing on: it serves something else, or runs models."""
     runners = (runner.pid for server in terrain.servers.values() for runner in server.runners)
-    return process.name in _NO_WAY or process.pid in runners
+    return process.name in _NO_WAY or process.pid in runners or _serves_files(process)
+
+
+def _serves_files(process: Process) -> bool:
+    """Whether it is `python3 -m http.server`, without programs of its own to run (`--cgi`)."""
+    words = known_or(process.arguments, ())
+    module = any(pair == ("-m", "http.server") for pair in pairwise(words))
+    return module and "python" in process.name and "--cgi" not in words
