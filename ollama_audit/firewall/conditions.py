@@ -1,12 +1,14 @@
 """The matches of iptables as tests of a packet, whichever way they were captured.
 
 Each function gives a test for one kernel match (net/netfilter/xt_*.c); iptables-extensions(8)
-has the names. What the client chooses, and what no capture shows, is EITHER.
+has the names. What the client chooses, and what no capture shows, is EITHER. Tests of the
+destination, and what is made of other tests, are records that `translations` can read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from ollama_audit.addresses import AddressSet
@@ -57,67 +59,108 @@ def anything(context: Context, state: State) -> Match:
     return EITHER
 
 
+@dataclass(frozen=True, slots=True)
+class Negated:
+    """The opposite of a test."""
+
+    test: Test
+
+    def __call__(self, context: Context, state: State) -> Match:
+        """Judge one packet."""
+        return ~self.test(context, state)
+
+
 def negated(test: Test) -> Test:
     """The opposite."""
-    return lambda context, state: ~test(context, state)
+    return Negated(test)
 
 
-def all_of(tests: Sequence[Test]) -> Test:
-    """Every one of them."""
+@dataclass(frozen=True, slots=True)
+class AllOf:
+    """Every one of some tests."""
 
-    def test(context: Context, state: State) -> Match:
+    tests: Sequence[Test]
+
+    def __call__(self, context: Context, state: State) -> Match:
+        """Judge one packet."""
         result = ALWAYS
-        for one in tests:
+        for one in self.tests:
             result = both(result, one(context, state))
             if result.may is False:
                 break
         return result
 
-    return test
+
+def all_of(tests: Sequence[Test]) -> Test:
+    """Every one of them."""
+    return AllOf(tests)
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """At least one of some tests."""
+
+    tests: Sequence[Test]
+
+    def __call__(self, context: Context, state: State) -> Match:
+        """Judge one packet."""
+        result = NEVER
+        for one in self.tests:
+            result = either(result, one(context, state))
+        return result
 
 
 def any_of(tests: Sequence[Test]) -> Test:
     """At least one of them."""
+    return AnyOf(tests)
 
-    def test(context: Context, state: State) -> Match:
-        result = NEVER
-        for one in tests:
-            result = either(result, one(context, state))
-        return result
 
-    return test
+@dataclass(frozen=True, slots=True)
+class Address:
+    """The packet's source (or destination) is one of these."""
+
+    addresses: AddressSet
+    source: bool
+    symbolic: Match
+
+    def __call__(self, context: Context, state: State) -> Match:
+        """Judge one packet."""
+        if self.source != context.answering:
+            return self.symbolic if context.client_shown(state) else EITHER
+        return definite(None if state.address is None else state.address in self.addresses)
 
 
 def address(addresses: AddressSet, *, source: bool) -> Test:
     """The packet's source (or destination) is one of these."""
-    symbolic = within(addresses)
-
-    def test(context: Context, state: State) -> Match:
-        if source != context.answering:
-            return symbolic if context.client_shown(state) else EITHER
-        return definite(None if state.address is None else state.address in addresses)
-
-    return test
+    return Address(addresses, source, within(addresses))
 
 
-def port(ranges: Ranges, *, source: bool) -> Test:
+@dataclass(frozen=True, slots=True)
+class Port:
     """The TCP source (or destination) port is in one of these ranges."""
 
-    def test(context: Context, state: State) -> Match:
-        clients = source != context.answering
+    ranges: Ranges
+    source: bool
+
+    def __call__(self, context: Context, state: State) -> Match:
+        """Judge one packet."""
+        clients = self.source != context.answering
         if not clients and state.port is not None:
-            return definite(in_ranges(state.port, ranges))
+            return definite(in_ranges(state.port, self.ranges))
         low, high = 0, 0xFFFF
         if clients:
             context.chosen = True
             if state.ordinary and not state.masqueraded:
                 low, high = ORDINARY_PORTS
-        if any(first <= low and last >= high for first, last in ranges):
+        if any(first <= low and last >= high for first, last in self.ranges):
             return ALWAYS
-        touched = any(first <= high and last >= low for first, last in ranges)
+        touched = any(first <= high and last >= low for first, last in self.ranges)
         return EITHER if touched else NEVER
 
-    return test
+
+def port(ranges: Ranges, *, source: bool) -> Test:
+    """The TCP source (or destination) port is in one of these ranges."""
+    return Port(ranges, source)
 
 
 def in_ranges(value: int, ranges: Ranges) -> bool:
@@ -176,17 +219,24 @@ def tracking_state(names: frozenset[str]) -> Test:
     return test
 
 
-def tracked(test: Test) -> Test:
+@dataclass(frozen=True, slots=True)
+class Tracked:
     """A test of the connection: never holds for packets without one, negated or not."""
 
-    def guarded(context: Context, state: State) -> Match:
+    test: Test
+
+    def __call__(self, context: Context, state: State) -> Match:
+        """Judge one packet."""
         if state.tracking is Tracking.UNKNOWN or context.position == CT_CONNTRACK_PRIORITY:
             return EITHER
         if state.tracking in (Tracking.NONE, Tracking.UNTRACKED):
             return NEVER
-        return test(context, state)
+        return self.test(context, state)
 
-    return guarded
+
+def tracked(test: Test) -> Test:
+    """A test of the connection: never holds for packets without one, negated or not."""
+    return Tracked(test)
 
 
 def original_source(addresses: AddressSet) -> Test:
@@ -199,9 +249,21 @@ def original_destination(addresses: AddressSet) -> Test:
     return lambda _context, state: definite(state.original_address in addresses)
 
 
+@dataclass(frozen=True, slots=True)
+class OriginalPort:
+    """The destination port before translation is in one of these ranges."""
+
+    ranges: Ranges
+
+    def __call__(self, context: Context, state: State) -> Match:
+        """Judge one packet."""
+        del context
+        return definite(in_ranges(state.original_port, self.ranges))
+
+
 def original_port(ranges: Ranges) -> Test:
     """`--ctorigdstport`."""
-    return lambda _context, state: definite(in_ranges(state.original_port, ranges))
+    return OriginalPort(ranges)
 
 
 def protocol(number: int) -> Test:

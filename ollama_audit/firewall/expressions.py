@@ -24,6 +24,7 @@ from ollama_audit.firewall.instructions import (
     Between,
     Compare,
     Constant,
+    Destination,
     DoNotTrack,
     Forget,
     GiveUp,
@@ -212,13 +213,42 @@ def _payload(parts: Attributes, scope: Scope) -> Instruction | None:
         length = _length(parts[4], register)
         field = payload(base, offset, length)
         may_miss = payload_may_miss(base, offset, length)
+        destination = _destination(scope, base, offset, length)
         chosen = chosen_in(base, offset, length)
         if chosen:
-            return LoadChoice(register, field, may_miss, chosen)
-        return Load(register, field, may_miss)
+            return LoadChoice(register, field, may_miss, destination, chosen)
+        return Load(register, field, may_miss, destination)
     if base == 1 and (scope.record.family, offset) in HARMLESS_WRITES and length <= 2:
         return None
     raise UnsupportedError("it rewrites the packet")
+
+
+def _destination(scope: Scope, base: int, offset: int, length: int) -> tuple[Destination, ...]:
+    """Which bytes of the destination are at an offset of the network or transport header.
+
+    Which IP version a rule of family `inet` is about, its length of an address tells.
+    """
+    if base == 2:
+        part, start, end = "port", 2, 4
+    elif base == 1 and (scope.record.family == "ip" or (offset >= 16 and offset + length <= 20)):
+        part, start, end = "address", 16, 20
+    elif base == 1:
+        part, start, end = "address", 24, 40
+    else:
+        return ()
+    places = range(offset - start, offset + length - start)
+    if offset + length <= start or offset >= end:
+        return ()
+    return tuple(Destination(part, n) if 0 <= n < end - start else Destination() for n in places)
+
+
+ORIGINAL_DESTINATION: Final = {12: ("port", 2), 20: ("address", 4), 22: ("address", 16)}
+"""NFT_CT_PROTO_DST, NFT_CT_DST_IP and NFT_CT_DST_IP6, with their lengths."""
+
+
+def _original_destination(key: int, direction: int | None) -> tuple[Destination, ...]:
+    part, length = ORIGINAL_DESTINATION.get(key, ("", 0)) if direction == 0 else ("", 0)
+    return tuple(Destination(part, place) for place in range(length))
 
 
 def _ct(parts: Attributes, scope: Scope) -> Instruction | None:
@@ -226,7 +256,8 @@ def _ct(parts: Attributes, scope: Scope) -> Instruction | None:
     key = number(parts[2])
     if 1 in parts:
         direction = parts[3][0] if 3 in parts else None
-        return Load(_register(parts[1]), connection(key, direction))
+        shown = _original_destination(key, direction)
+        return Load(_register(parts[1]), connection(key, direction), destination=shown)
     if key == MARK_KEY:
         return SetMark(_register(parts[4]), connection=True)
     if key in (11, 16, 23):  # labels, event mask, secmark

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from ollama_audit.firewall.answer import Effect
 from ollama_audit.firewall.bits import (
@@ -50,6 +50,13 @@ class Writer:
     writes: ClassVar[bool] = True
 
 
+class Destination(NamedTuple):
+    """A byte of a destination: `port` or `address`, and its place in that; or of neither."""
+
+    part: str = ""
+    place: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Load(Reader):
     """Put a field of the packet into a register."""
@@ -57,6 +64,8 @@ class Load(Reader):
     register: int
     field: Field
     may_miss: bool = False
+    destination: tuple[Destination, ...] = ()
+    """Byte by byte, what of the packet's destination it loads; empty for nothing of it."""
 
     def run(self, machine: Machine, world: World) -> bool:
         value = self.field(machine.context, world.state)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from itertools import pairwise
@@ -83,20 +83,37 @@ def match_set(sets: IpSets, name: str, directions: str, *, depth: int = 0) -> Te
     sides = directions.split(",")
     if found.kind not in MODELLED or len(sides) < len(fields):
         return anything
-    kept: dict[tuple[object, ...], Match] = {}
+    return SetMatch(found, tuple(zip(fields, sides, strict=False)))
 
-    def test(context: Context, state: State) -> Match:
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SetMatch:
+    """A packet is in a set, by these parts of it and their sides."""
+
+    members: IpSet
+    parts: tuple[tuple[str, str], ...]
+    kept: dict[_Packet, Match] = field(default_factory=dict)
+
+    def __call__(self, context: Context, state: State) -> Match:
+        """Judge one packet."""
         if not context.client_shown(state):
             return EITHER
         client = "dst" if context.answering else "src"
         ingress = context.ingress.name if context.ingress else ""
         egress = context.egress.name if context.egress else ""
         packet = _Packet(context.version, client, state.address, state.port, ingress, egress)
-        if packet not in kept:
-            kept[packet] = _membership(found, list(zip(fields, sides, strict=False)), packet)
-        return kept[packet]
+        if packet not in self.kept:
+            self.kept[packet] = _membership(self.members, self.parts, packet)
+        return self.kept[packet]
 
-    return test
+    def ports(self) -> Iterator[tuple[int, int]]:
+        """The ranges of destination ports that its entries name."""
+        places = [place for place, part in enumerate(self.parts) if part == ("port", "dst")]
+        for entry in self.members.entries if places else ():
+            for place in places:
+                first, _, last = entry[0].split(",")[place].rpartition(":")[2].partition("-")
+                if first.isdecimal() and (last or first).isdecimal():
+                    yield int(first), int(last or first)
 
 
 class _Packet(NamedTuple):

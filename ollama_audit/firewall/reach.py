@@ -37,16 +37,16 @@ def reach(namespace: NetworkNamespace, query: Query) -> Reach:
     Never raises for what a capture holds: what cannot be read or understood is `unknown`, with
     the reason and, where there is one, the cure.
     """
-    compiled = _compiled(namespace)
-    if isinstance(compiled, Unknown):
-        return _all_unknown(query, (compiled.reason,), compiled.cure)
-    reasons = compiled.reasons_for(query.interface)
+    filtering = compiled(namespace)
+    if isinstance(filtering, Unknown):
+        return _all_unknown(query, (filtering.reason,), filtering.cure)
+    reasons = filtering.reasons_for(query.interface)
     if reasons:
         return _all_unknown(query, reasons)
     address = int(ip_address(query.address))
-    walk = Walk(compiled.host, compiled.hooks, _version(query), query.interface)
+    walk = Walk(filtering.host, filtering.hooks, _version(query), query.interface)
     try:
-        if compiled.host.interfaces[query.interface].loopback:
+        if filtering.host.interfaces[query.interface].loopback:
             arrivals = walk.local(address, query.port)
         else:
             arrivals = walk.remote(address, query.port)
@@ -66,18 +66,19 @@ def _version(query: Query) -> int:
     return 4 if query.family is Family.IPV4 else 6
 
 
-def _compiled(namespace: NetworkNamespace) -> Compiled | Unknown:
+def compiled(namespace: NetworkNamespace) -> Compiled | Unknown:
+    """What filters in a namespace, compiled once; or why it is not known."""
     kept = _KEPT.get(id(namespace))
     if kept is not None:
         return kept[1]
     try:
-        compiled: Compiled | Unknown = compile_namespace(namespace)
+        found: Compiled | Unknown = compile_namespace(namespace)
     except UnobservedError as error:
-        compiled = error.fact
+        found = error.fact
     if len(_KEPT) >= _MOST_KEPT:
         _KEPT.clear()
-    _KEPT[id(namespace)] = (namespace, compiled)
-    return compiled
+    _KEPT[id(namespace)] = (namespace, found)
+    return found
 
 
 def _all_unknown(query: Query, reasons: tuple[str, ...], cure: str = "") -> Reach:
