@@ -19,6 +19,7 @@ from ollama_audit.exposure.sockets import admitted, candidates
 from ollama_audit.exposure.terrain import Terrain
 from ollama_audit.exposure.zones import version
 from ollama_audit.firewall.answer import LOCAL_CLIENT, Effect, End, Query, Reach
+from ollama_audit.firewall.wording import describe
 from ollama_audit.observed import Unknown
 from ollama_audit.snapshot.network import Family, Listener, NetworkNamespace
 
@@ -70,7 +71,9 @@ def approach(
     seen = seen | {key}
     found: list[Arrival] = []
     for end in reach.ends:
-        found += _arrivals(terrain, namespace, query, end, seen)
+        hop = _translated(terrain, namespace, reach, end)
+        arrivals = _arrivals(terrain, namespace, query, end, seen)
+        found += [replace(arrival, hops=hop + arrival.hops) for arrival in arrivals]
     covered = _union([end.possibly for end in reach.ends], reach)
     if rest := reach.unknown - covered:
         moved = _union([d.sources for d in reach.decisions if d.effect is Effect.TRANSLATE], reach)
@@ -79,7 +82,8 @@ def approach(
         if rest & moved:
             # They go somewhere else, so nothing is proven by who listens here.
             reason = "whether the connection gets to where it is sent is not known"
-            found.append(_nowhere(_asked(query, rest & moved), reason))
+            lost = _nowhere(_asked(query, rest & moved), reason)
+            found.append(replace(lost, hops=(Hop(kind="dnat", name="DNAT"),)))
         # Where the others end is not known either, so look at the socket they ask for.
         found += _arrivals(terrain, namespace, query, _asked(query, rest - moved), seen)
     if reach.unknown:
@@ -138,11 +142,22 @@ def server_hop(terrain: Terrain, pid: int, listener: Listener) -> Hop:
     return Hop(kind="socket", name=name, pid=pid)
 
 
-def _translated(query: Query, end: End, where: str = "") -> tuple[Hop, ...]:
-    if (query.address, query.port) == (end.address, end.port):
+def _translated(
+    terrain: Terrain, namespace: NetworkNamespace, reach: Reach, end: End
+) -> tuple[Hop, ...]:
+    """The hop of a translation, with the rule that makes it."""
+    if (reach.query.address, reach.query.port) == (end.address, end.port):
         return ()
-    name = f"DNAT to {_at(end.address, end.port)}{f', {where}' if where else ''}"
-    return (Hop(kind="dnat", name=name),)
+    at = _at(end.address, end.port)
+    rules = [
+        describe(decision, namespace.firewall)
+        for decision in reach.decisions
+        if decision.effect is Effect.TRANSLATE and (decision.detail == at or not end.address)
+    ]
+    held = terrain.holders(end.address, namespace, end.interface) if end.forwarded else ()
+    where = f", {terrain.name_of_network(held[0][0])}" if len(held) == 1 else ""
+    name = f"DNAT to {at}{where}" if end.address else "DNAT"
+    return (Hop(kind="dnat", name=name, detail=rules[0] if rules else ""),)
 
 
 def _at(address: str, port: int) -> str:
@@ -157,10 +172,9 @@ def _forwarded(
     seen: frozenset[tuple[int, str, int]],
 ) -> list[Arrival]:
     held = terrain.holders(end.address, namespace, end.interface)
-    hop = _translated(query, end)
     if not held:
         reason = f"{_at(end.address, end.port)} is not on this host, or its namespace was not read"
-        return [replace(_nowhere(end, reason), hops=hop)]
+        return [_nowhere(end, reason)]
     doubt = () if len(held) == 1 else (f"{len(held)} namespaces have the address {end.address}",)
     found = []
     for inner, interface in held:
@@ -169,8 +183,7 @@ def _forwarded(
         )
         for arrival in approach(terrain, inner, onward_query, seen).arrivals:
             within = arrival.within(end.possibly, doubt)
-            hops = _translated(query, end, terrain.name_of_network(inner)) + arrival.hops
-            found.append(replace(within, surely=within.surely & end.surely, hops=hops))
+            found.append(replace(within, surely=within.surely & end.surely))
     return found
 
 
@@ -195,7 +208,6 @@ def _local(
         replace(
             arrival.within(end.possibly, doubt),
             surely=arrival.within(end.surely, doubt).surely,
-            hops=_translated(query, end) + arrival.hops,
         )
         for landed in landings
         for arrival in landed

@@ -38,10 +38,16 @@ class _Tally:
 class Survey:
     """One endpoint under examination; ask, then read `reach` and `arrivals`."""
 
-    def __init__(self, terrain: Terrain, login: Login | None = None) -> None:
-        """With `login`, only of those who are asked for a login in this way."""
+    def __init__(
+        self, terrain: Terrain, login: Login | None = None, *, translated: bool = False
+    ) -> None:
+        """With `login`, only of those who are asked for a login in this way.
+
+        `translated`: only of those whom a translation takes there.
+        """
         self.terrain = terrain
         self.login = login
+        self.translated = translated
         self.arrivals: list[Arrival] = []
         self._tallies: dict[tuple[Zone, Family], _Tally] = {}
         self._unread: list[ZoneReach] = []
@@ -52,12 +58,15 @@ class Survey:
         if not wanted:
             return
         found = approach(self.terrain, namespace, query)
-        if self.login is not None:
-            asked = tuple(each for each in found.arrivals if each.login is self.login)
-            found = replace(found, arrivals=asked)
+        found = replace(found, arrivals=tuple(filter(self._wanted, found.arrivals)))
         self.arrivals += [arrival for arrival in found.arrivals if arrival.possibly]
         for group in wanted:
             self._count(namespace, group, found)
+
+    def _wanted(self, arrival: Arrival) -> bool:
+        if self.translated and not (arrival.hops and arrival.hops[0].kind == "dnat"):
+            return False
+        return self.login is None or arrival.login is self.login
 
     def shut(self, family: Family, sources: Iterable[Sources]) -> None:
         """Note that none of these sources gets there, whatever the packet filter does."""

@@ -27,6 +27,8 @@ class Terrain:
         self._answers: dict[tuple[int, Query], Reach] = {}
         self.steps: dict[tuple[int, Listener], Any] = {}
         """What each listener's owner does with a connection, once it was worked out."""
+        self.leading: dict[tuple[int, Listener], bool] = {}
+        """Whether each listener may lead to Ollama, once it was worked out."""
 
     @cached_property
     def probes(self) -> dict[tuple[int, str, int], Probe]:

@@ -26,6 +26,16 @@ class Family(StrEnum):
         """The length of an address in bits."""
         return 32 if self is Family.IPV4 else 128
 
+    @property
+    def loopback(self) -> str:
+        """The address of the host itself."""
+        return "127.0.0.1" if self is Family.IPV4 else "::1"
+
+    @property
+    def wildcard(self) -> str:
+        """The unspecified address, which stands for every one."""
+        return "0.0.0.0" if self is Family.IPV4 else "::"  # noqa: S104 - shown, not bound to
+
 
 def canonical_address(text: str) -> IPv4Address | IPv6Address:
     """The address that `text` names; an IPv4-mapped IPv6 address is the IPv4 address it maps.

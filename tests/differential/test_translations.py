@@ -22,7 +22,7 @@ PLANS = (
     Plan(mode="nft", rulesets=40, seed=22, swarm=True),
     Plan(mode="iptables-nft", rulesets=40, seed=23),
     Plan(mode="iptables-legacy", rulesets=40, seed=24),
-    Plan(mode="local", rulesets=10, seed=25),
+    Plan(mode="local", rulesets=25, seed=26),
 )
 
 

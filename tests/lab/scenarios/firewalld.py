@@ -68,9 +68,5 @@ SCENARIOS = [
         """,
         ports=(80, 11434),
         truth={"internet4 -> lan4:80": OPEN, "internet4 -> lan4:11434": NOTHING},
-        pending=(
-            "Every path to Ollama, not only its own socket: a translated port that nothing "
-            "listens on is no endpoint of the report"
-        ),
     ),
 ]

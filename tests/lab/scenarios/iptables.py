@@ -89,9 +89,5 @@ SCENARIOS = [
             "uplink4 -> public4:8080": NOTHING,
             "lan6 -> *:8080": NOTHING,
         },
-        pending=(
-            "Every path to Ollama, not only its own socket: a translated port that nothing "
-            "listens on is no endpoint of the report"
-        ),
     ),
 ]

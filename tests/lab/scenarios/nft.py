@@ -158,9 +158,5 @@ END
         """,
         ports=(80, 11434),
         truth={"internet? -> lan?:80": OPEN, "internet? -> lan?:11434": NOTHING},
-        pending=(
-            "Every path to Ollama, not only its own socket: a translated port that nothing "
-            "listens on is no endpoint of the report"
-        ),
     ),
 ]
