@@ -69,12 +69,19 @@ def get(  # noqa: PLR0913 - where to, what, until when, and what may come back
             return _exchanged(connection, path, deadline, headers, largest)
 
 
-def get_unix(socket_path: str, path: str, deadline: float, *, largest: int = _LARGEST) -> Response:
+def get_unix(
+    socket_path: str,
+    path: str,
+    deadline: float,
+    headers: tuple[tuple[str, str], ...] = AT_LOCALHOST,
+    *,
+    largest: int = _LARGEST,
+) -> Response:
     """One GET request to a Unix socket (unix(7)) whose listener runs; otherwise as `get`."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as connection:
         connection.settimeout(_left(deadline))
         connection.connect(socket_path)
-        return _exchanged(connection, path, deadline, AT_LOCALHOST, largest)
+        return _exchanged(connection, path, deadline, headers, largest)
 
 
 def _exchanged(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
+import socketserver
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -165,3 +167,94 @@ def test_an_odd_answer_says_nothing(
     found = read(monkeypatch, "cloudflared tunnel run", port=serve(answers))
     if isinstance(found.running, Known):
         assert json.loads(found.running.value)["config"] is None
+
+
+SERVE = {"TCP": {"443": {"HTTPS": True}}}
+LOCAL_API = {
+    "/localapi/v0/serve-config": SERVE,
+    "/localapi/v0/status?peers=false": {
+        "BackendState": "Running",
+        "TUN": True,
+        "Self": {"DNSName": "box.tail1234.ts.net.", "PublicKey": SECRET},
+        "User": {"1": {"LoginName": SECRET}},
+    },
+    "/localapi/v0/prefs": {"ShieldsUp": False, "Config": {"PrivateNodeKey": SECRET}},
+}
+
+
+class UnixServer(socketserver.ThreadingUnixStreamServer):
+    """An HTTP server at a Unix socket that, as tailscaled, wants the name of its socket."""
+
+    def get_request(self) -> tuple[object, object]:  # type: ignore[override]
+        return super().get_request()[0], ("unix", 0)
+
+
+@pytest.fixture
+def local_api(root: Path) -> Iterator[Path]:
+    """A LocalAPI at the usual place of a root."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            known = self.headers["Host"] == "local-tailscaled.sock" and self.path in LOCAL_API
+            self.send_response(200 if known else 403)
+            self.end_headers()
+            self.wfile.write(json.dumps(LOCAL_API.get(self.path)).encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    path = root / "run/tailscale/tailscaled.sock"
+    path.parent.mkdir(parents=True)
+    with UnixServer(str(path), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield path
+        server.shutdown()
+
+
+@pytest.mark.usefixtures("local_api")
+def test_tailscaled_says_what_it_serves_and_nothing_else_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = read(monkeypatch, "/usr/sbin/tailscaled --port=41641")
+    assert isinstance(found.running, Known)
+    assert json.loads(found.running.value) == {
+        "serve": SERVE,
+        "status": {
+            "BackendState": "Running",
+            "TUN": True,
+            "Self": {"DNSName": "box.tail1234.ts.net.", "HostName": None, "TailscaleIPs": None},
+        },
+        "prefs": {"ShieldsUp": False},
+    }
+
+
+def encoded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+STATE = {
+    "_machinekey": encoded(f"privkey:{SECRET}"),
+    "_current-profile": encoded("profile-ab12"),
+    "profile-ab12": encoded(json.dumps({"Config": {"PrivateNodeKey": SECRET}})),
+    "_serve/ab12": encoded(json.dumps(SERVE)),
+    "_serve/cd34": encoded(json.dumps({"TCP": {"1": {"TCPForward": "x:1"}}})),
+}
+
+
+@pytest.mark.parametrize("options", ["", " --statedir=/srv", " --state=/srv/tailscaled.state"])
+def test_what_tailscaled_has_written_serves_where_it_does_not_answer(
+    root: Path, monkeypatch: pytest.MonkeyPatch, options: str
+) -> None:
+    folder = "/srv" if options else "/var/lib/tailscale"
+    put(root, f"{folder}/tailscaled.state", json.dumps(STATE))
+    for probe in (True, False):
+        found = read(monkeypatch, f"/usr/sbin/tailscaled{options}", probe=probe)
+        assert isinstance(found.running, Known)
+        assert json.loads(found.running.value) == {"serve": SERVE}
+        assert SECRET not in str(found)
+
+
+@pytest.mark.parametrize("state", ["", "{", "[]", '{"_current-profile": 1}', '{"_serve/": "e3s="}'])
+def test_an_odd_state_is_unknown(root: Path, monkeypatch: pytest.MonkeyPatch, state: str) -> None:
+    put(root, "/var/lib/tailscale/tailscaled.state", state)
+    assert isinstance(read(monkeypatch, "tailscaled", probe=False).running, Unknown)

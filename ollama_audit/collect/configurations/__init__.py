@@ -21,6 +21,7 @@ from ollama_audit.collect.configurations.lighttpd import LIGHTTPD
 from ollama_audit.collect.configurations.nginx import NGINX
 from ollama_audit.collect.configurations.ngrok import NGROK
 from ollama_audit.collect.configurations.start import Program, Start
+from ollama_audit.collect.configurations.tailscaled import TAILSCALED
 from ollama_audit.collect.configurations.traefik import TRAEFIK
 from ollama_audit.collect.proc import describe, environment_of, namespace_of
 from ollama_audit.collect.rooted import Rooted
@@ -45,6 +46,7 @@ PROGRAMS: Mapping[str, Program] = MappingProxyType(
         "nginx": NGINX,
         "ngrok": NGROK,
         "openresty": NGINX,
+        "tailscaled": TAILSCALED,
         "traefik": TRAEFIK,
     }
 )
@@ -98,7 +100,9 @@ def _read(
     rooted = Rooted(master, ours=changed_root)
     start = program.start(master, rooted)
     if program.ask and spaces is not None:
-        start.running = program.ask(master, rooted, _sockets(master, spaces))
+        asked = program.ask(master, rooted, _sockets(master, spaces))
+        if isinstance(asked, Known) or not isinstance(start.running, Known):
+            start.running = asked  # what it says beats what is written, and that not knowing
     return Configuration(
         program=program.kind,
         pid=master.pid,

@@ -14,6 +14,7 @@ from ollama_audit.exposure.model import Endpoint, Extent, Login, Zone, ZoneReach
 from ollama_audit.exposure.terrain import Terrain
 from ollama_audit.exposure.tunnels.cloudflared import cloudflared
 from ollama_audit.exposure.tunnels.ngrok import ngrok
+from ollama_audit.exposure.tunnels.tailscale import tailscaled
 from ollama_audit.exposure.tunnels.tunnel import Client, Tunnel
 from ollama_audit.observed import Known, known_or
 from ollama_audit.snapshot.network import Family
@@ -34,6 +35,7 @@ READERS: Mapping[str, Reader] = MappingProxyType(
     {
         "cloudflared": cloudflared,
         "ngrok": ngrok,
+        "tailscaled": tailscaled,
     }
 )
 """By `Configuration.program`."""
