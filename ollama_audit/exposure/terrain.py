@@ -166,6 +166,14 @@ class Terrain:
                     return own.address
         return ""
 
+    def served(self, namespace: NetworkNamespace) -> tuple[tuple[str, int], ...]:
+        """Where Ollama listens in a namespace: addresses at which it is reached from within."""
+        return tuple(
+            ("127.0.0.1" if listener.wildcard else str(listener.ip), listener.port)
+            for listener in known_or(namespace.listeners, ())
+            if self.servers.keys() & set(known_or(listener.owners, ()))
+        )
+
     def server_namespace(self, server: OllamaServer) -> int | Unknown:
         """The inode of the network namespace that a server is in, or why it is not known."""
         inode = server.process.network_namespace

@@ -96,6 +96,9 @@ def put(root: Path, path: str, text: str) -> None:
         ("ngrok start --all", {"HOME": "/home/ada"}, "/home/ada/.config/ngrok/ngrok.yml"),
         ("ngrok start --all", {"HOME": "/home/ada"}, "/home/ada/.ngrok2/ngrok.yml"),
         ("ngrok start --all --config /srv/n.yml", {"HOME": "/root"}, "/srv/n.yml"),
+        ("frpc -c /etc/frp/frpc.yaml", {}, "/etc/frp/frpc.yaml"),
+        ("frpc --config=/etc/frp/frpc.yaml", {}, "/etc/frp/frpc.yaml"),
+        ("rathole --client /etc/rathole/client.yml", {}, "/etc/rathole/client.yml"),
     ],
 )
 def test_a_file_is_found_where_its_program_looks(
@@ -258,3 +261,18 @@ def test_what_tailscaled_has_written_serves_where_it_does_not_answer(
 def test_an_odd_state_is_unknown(root: Path, monkeypatch: pytest.MonkeyPatch, state: str) -> None:
     put(root, "/var/lib/tailscale/tailscaled.state", state)
     assert isinstance(read(monkeypatch, "tailscaled", probe=False).running, Unknown)
+
+
+def test_frp_includes_and_its_folder(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = str(Path.cwd())
+    put(root, f"{here}/frpc.ini", "[common]\nincludes = ./confd/*.ini\n")
+    put(root, f"{here}/confd/a.ini", "[a]\nlocal_port = 11434\n")
+    put(root, "/srv/frp/one.toml", f'auth.token = "{SECRET}"\n')
+    put(root, "/srv/frp/two.toml", 'includes = ["/srv/more/*.toml"]\n')
+    put(root, "/srv/more/three.toml", "x = 1\n")
+    found = read(monkeypatch, "frpc")
+    assert [file.path for file in found.files] == [f"{here}/frpc.ini", f"{here}/./confd/a.ini"]
+    found = read(monkeypatch, "frpc --config_dir /srv/frp")
+    assert [Path(file.path).name for file in found.files] == ["one.toml", "two.toml", "three.toml"]
+    assert SECRET not in str(found)
+    assert read(monkeypatch, "frpc tcp -l 11434 -r 1 -s a.b").files == ()

@@ -35,7 +35,7 @@ LOOPBACK = "127.0.0.1:11434"
 def told(
     program: str,
     line: str,
-    files: dict[str, str | Unknown] | None = None,
+    files: Mapping[str, str | Unknown] | None = None,
     *,
     running: object = None,
     variables: Mapping[str, str | None] | None = None,

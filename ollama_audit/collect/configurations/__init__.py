@@ -16,12 +16,24 @@ from types import MappingProxyType
 from ollama_audit.collect.configurations.apache import APACHE
 from ollama_audit.collect.configurations.caddy import CADDY
 from ollama_audit.collect.configurations.cloudflared import CLOUDFLARED
+from ollama_audit.collect.configurations.frpc import FRPC
 from ollama_audit.collect.configurations.haproxy import HAPROXY
 from ollama_audit.collect.configurations.lighttpd import LIGHTTPD
 from ollama_audit.collect.configurations.nginx import NGINX
 from ollama_audit.collect.configurations.ngrok import NGROK
+from ollama_audit.collect.configurations.rathole import RATHOLE
 from ollama_audit.collect.configurations.start import Program, Start
 from ollama_audit.collect.configurations.tailscaled import TAILSCALED
+from ollama_audit.collect.configurations.told_by_arguments import (
+    BORE,
+    CHISEL,
+    DEVTUNNEL,
+    GOST,
+    INLETS,
+    LOCALTUNNEL,
+    PLAYIT,
+    ZROK,
+)
 from ollama_audit.collect.configurations.traefik import TRAEFIK
 from ollama_audit.collect.proc import describe, environment_of, namespace_of
 from ollama_audit.collect.rooted import Rooted
@@ -38,16 +50,31 @@ PROGRAMS: Mapping[str, Program] = MappingProxyType(
     {
         "angie": NGINX,
         "apache2": APACHE,
+        "bore": BORE,
         "caddy": CADDY,
+        "chisel": CHISEL,
         "cloudflared": CLOUDFLARED,
+        "devtunnel": DEVTUNNEL,
+        "frpc": FRPC,
+        "gost": GOST,
         "haproxy": HAPROXY,
         "httpd": APACHE,
+        "inlets": INLETS,
+        "inlets-pro": INLETS,
         "lighttpd": LIGHTTPD,
+        "localtunnel": LOCALTUNNEL,
+        "lt": LOCALTUNNEL,
         "nginx": NGINX,
         "ngrok": NGROK,
         "openresty": NGINX,
+        "playit": PLAYIT,
+        "playit-agent": PLAYIT,
+        "playitd": PLAYIT,
+        "rathole": RATHOLE,
         "tailscaled": TAILSCALED,
         "traefik": TRAEFIK,
+        "zrok": ZROK,
+        "zrok2": ZROK,
     }
 )
 """By a name that the process goes by (`Process.called`)."""
@@ -84,8 +111,11 @@ def _parent(process: Process, known: dict[int, Process]) -> Process | None:
 
     HAProxy's master holds no listening socket: its workers do.
     """
+    program = program_of(process)
+    if program is None or not program.workers:
+        return None
     parent = known.get(process.parent) or describe(process.parent)
-    if parent is None or program_of(parent) is not program_of(process):
+    if parent is None or program_of(parent) is not program:
         return None
     return known.setdefault(parent.pid, parent)
 

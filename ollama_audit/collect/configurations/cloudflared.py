@@ -39,4 +39,4 @@ def _ask(process: Process, _: Rooted, listeners: tuple[Listener, ...]) -> Observ
     return Known(masking.json_configuration(json.dumps(told)), found.source)
 
 
-CLOUDFLARED = Program(kind="cloudflared", start=_start, environment=True, ask=_ask)
+CLOUDFLARED = Program(kind="cloudflared", start=_start, workers=False, environment=True, ask=_ask)

@@ -56,4 +56,4 @@ def _kept(described: Any) -> dict[str, Any]:
     return {name: known[name] for name in _KEPT if name in known}
 
 
-NGROK = Program(kind="ngrok", start=_start, environment=True, ask=_ask)
+NGROK = Program(kind="ngrok", start=_start, workers=False, environment=True, ask=_ask)

@@ -41,6 +41,8 @@ class Program:
     """A name counts from the folder of the file that has it, and only if it exists there."""
     environment: bool = False
     """Whether variables configure it."""
+    workers: bool = True
+    """Whether one of these that another one started goes by what that one was told."""
     ask: Callable[[Process, Rooted, tuple[Listener, ...]], Observed[str]] | None = None
     """Asks it for its whole configuration as JSON, at one of its own sockets; secrets masked."""
 

@@ -88,4 +88,4 @@ def _get(rooted: Rooted, socket: str, what: str, deadline: float) -> dict[str, A
     return found
 
 
-TAILSCALED = Program(kind="tailscaled", start=_start, environment=True, ask=_ask)
+TAILSCALED = Program(kind="tailscaled", start=_start, workers=False, environment=True, ask=_ask)

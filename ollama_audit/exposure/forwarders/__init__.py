@@ -17,6 +17,7 @@ import msgspec
 from ollama_audit.exposure.forwarders import relays
 from ollama_audit.exposure.forwarders.apache import apache
 from ollama_audit.exposure.forwarders.caddy import caddy
+from ollama_audit.exposure.forwarders.chisel import chisel
 from ollama_audit.exposure.forwarders.docker import docker_proxy
 from ollama_audit.exposure.forwarders.haproxy import haproxy
 from ollama_audit.exposure.forwarders.lighttpd import lighttpd
@@ -37,6 +38,7 @@ FORWARDERS: Mapping[str, Forwarder] = MappingProxyType(
         "angie": nginx,
         "apache2": apache,
         "caddy": caddy,
+        "chisel": chisel,
         "conmon": relays.holds_only,
         "docker-proxy": docker_proxy,
         "dockerd": relays.holds_only,

@@ -13,8 +13,20 @@ from ollama_audit.exposure.forwarders.web import stale
 from ollama_audit.exposure.model import Endpoint, Extent, Login, Zone, ZoneReach
 from ollama_audit.exposure.terrain import Terrain
 from ollama_audit.exposure.tunnels.cloudflared import cloudflared
+from ollama_audit.exposure.tunnels.frp import frp
 from ollama_audit.exposure.tunnels.ngrok import ngrok
+from ollama_audit.exposure.tunnels.rathole import rathole
 from ollama_audit.exposure.tunnels.tailscale import tailscaled
+from ollama_audit.exposure.tunnels.told_by_arguments import (
+    bore,
+    chisel,
+    devtunnel,
+    gost,
+    inlets,
+    localtunnel,
+    playit,
+    zrok,
+)
 from ollama_audit.exposure.tunnels.tunnel import Client, Tunnel
 from ollama_audit.observed import Known, known_or
 from ollama_audit.snapshot.network import Family
@@ -33,9 +45,19 @@ Raises:
 
 READERS: Mapping[str, Reader] = MappingProxyType(
     {
+        "bore": bore,
+        "chisel": chisel,
         "cloudflared": cloudflared,
+        "devtunnel": devtunnel,
+        "frp": frp,
+        "gost": gost,
+        "inlets": inlets,
+        "localtunnel": localtunnel,
         "ngrok": ngrok,
+        "playit": playit,
+        "rathole": rathole,
         "tailscaled": tailscaled,
+        "zrok": zrok,
     }
 )
 """By `Configuration.program`."""

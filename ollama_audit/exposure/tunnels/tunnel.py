@@ -212,21 +212,8 @@ class Client:
 
     def anywhere(self, **how: Any) -> tuple[Onward, ...]:
         """The steps of a client that connects to wherever whoever comes through it asks for."""
-        return tuple(
-            step for host, port in self._served() for step in self.to(host, port, **dict(how))
-        )
-
-    def _served(self) -> dict[tuple[str, int], None]:
-        """Where Ollama servers listen in its namespace."""
-        return (
-            {
-                ("127.0.0.1" if listener.wildcard else str(listener.ip), listener.port): None
-                for listener in known_or(self.namespace.listeners, ())
-                if self.terrain.servers.keys() & set(known_or(listener.owners, ()))
-            }
-            if self.namespace
-            else {}
-        )
+        places = self.terrain.served(self.namespace) if self.namespace else ()
+        return tuple(step for place in places for step in self.to(*place, **dict(how)))
 
     def unclear(self, reason: str, cure: str = "") -> Onward:
         """The step of a client of which it is not known where it leads."""
