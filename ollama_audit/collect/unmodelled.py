@@ -82,23 +82,23 @@ def find_unmodelled(
 ) -> Observed[tuple[str, ...]]:
     """All of it, a sentence each, those of one interface with its name.
 
+    What a ruleset that could not be read holds is left out: that is unknown by itself.
+
     Bridge netfilter is not repeated here: it decides between ports of one bridge, and what it
     does to packets for this host is what the packet filter does to them in any case.
     """
     if isinstance(interfaces, Unknown):
         return interfaces
-    if isinstance(nftables, Unknown):
-        return nftables
     found = [
         f"{interface.name}: {sentence}"
         for interface in interfaces.value
         for sentence in interface.unmodelled
         if sentence != _BRIDGE_NETFILTER
     ]
-    found += [
-        f"the nf_tables bridge table {n} filters frames" for n in bridge_tables(nftables.value)
-    ]
-    found += [f"the flowtable {n} passes packets by the rules" for n in flowtables(nftables.value)]
+    if isinstance(nftables, Known):
+        dump = nftables.value
+        found += [f"the nf_tables bridge table {n} filters frames" for n in bridge_tables(dump)]
+        found += [f"the flowtable {n} passes packets by the rules" for n in flowtables(dump)]
     found += [
         f"the module {module} is loaded: ebtables may filter frames"
         for module in ("ebtable_filter", "ebtable_nat", "ebtable_broute")

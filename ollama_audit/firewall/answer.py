@@ -13,6 +13,10 @@ LOCAL_CLIENT = "lo"
 """The ingress interface of a client on the host itself."""
 
 
+GIVEN = "given"
+"""Begins the backend of a rule from a file; the number of the file among those given follows."""
+
+
 class Query(msgspec.Struct, frozen=True, kw_only=True):
     """A new TCP connection, its source address left open."""
 
@@ -30,7 +34,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """Where a rule stands: enough to find it again in what its owner prints."""
 
     backend: str
-    """`nftables` (also iptables-nft) or `iptables-legacy`."""
+    """`nftables` (also iptables-nft), `iptables-legacy`, or GIVEN and a number."""
     family: str
     """`ip`, `ip6`, `inet`, `netdev`."""
     table: str

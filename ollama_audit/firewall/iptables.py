@@ -1,8 +1,8 @@
-"""`iptables-legacy-save`: its tables as chains of programs (iptables(8), iptables-extensions(8)).
+"""`iptables-save`: its tables as chains of programs (iptables(8), iptables-extensions(8)).
 
-The text is what the kernel holds, option by option. An option or match that is not known here
-makes a match that cannot be decided; a target that is not known, one behind which nothing can
-be said.
+It reads the same whichever backend it comes from. The text is what the kernel holds, option by
+option. An option or match that is not known here makes a match that cannot be decided; a target
+that is not known, one behind which nothing can be said.
 """
 
 from __future__ import annotations
@@ -68,12 +68,12 @@ def parse_save(text: str) -> dict[tuple[str, str], Saved]:
     return found
 
 
-def legacy_chains(text: str, version: int, sets: IpSets) -> Iterator[Chain]:
-    """The chains of `iptables-legacy-save` or `ip6tables-legacy-save`."""
+def saved_chains(text: str, version: int, sets: IpSets, backend: str = BACKEND) -> Iterator[Chain]:
+    """The chains of `iptables-save` or `ip6tables-save`; `backend` tells them from others."""
     family = "ip" if version == 4 else "ip6"
     saved = parse_save(text)
     for chain in saved.values():
-        key = ChainKey(BACKEND, family, chain.table, chain.name)
+        key = ChainKey(backend, family, chain.table, chain.name)
         users = {name for table, name in saved if table == chain.table}
         yield Chain(key, 0, _hook(chain), _Compiler(chain, key, version, users - set(HOOKS), sets))
 

@@ -11,7 +11,7 @@ from ollama_audit.firewall.expressions import Scope, decode, expression_list
 from ollama_audit.firewall.hooks import Hooks
 from ollama_audit.firewall.host import Host
 from ollama_audit.firewall.ipset import IpSet, IpSets, changed_ipsets, parse_ipsets
-from ollama_audit.firewall.iptables import legacy_chains, parse_save
+from ollama_audit.firewall.iptables import parse_save, saved_chains
 from ollama_audit.firewall.machine import Instruction, Program
 from ollama_audit.firewall.sets import NftSet
 from ollama_audit.observed import Unknown, UnobservedError, known_or, need
@@ -204,7 +204,14 @@ def compile_namespace(namespace: NetworkNamespace) -> Compiled:
         reason = f"the captured nf_tables ruleset is damaged: {error}"
         raise UnobservedError(Unknown(reason, "nf_tables dump")) from error
     chains |= {chain.key: chain for chain in _legacy(capture)}
-    return Compiled(host, Hooks(chains), need(capture.unmodelled))
+    doubts = need(capture.unmodelled)
+    if capture.given:
+        from ollama_audit.firewall import given  # noqa: PLC0415  # seldom wanted
+
+        found = given.chains(capture, tuple(host.interfaces))
+        chains |= {chain.key: chain for chain in found}
+        doubts = (*doubts, *given.doubts(capture))
+    return Compiled(host, Hooks(chains), doubts)
 
 
 def _legacy(capture: FirewallCapture) -> Iterator[Chain]:
@@ -226,4 +233,4 @@ def _legacy(capture: FirewallCapture) -> Iterator[Chain]:
         if missing:
             reason = f"iptables-legacy-save does not show the table {missing[0]}"
             raise UnobservedError(Unknown(reason, "iptables-legacy-save"))
-        yield from legacy_chains(text, version, captured_ipsets(capture))
+        yield from saved_chains(text, version, captured_ipsets(capture))

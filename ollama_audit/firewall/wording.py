@@ -11,11 +11,11 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
-from ollama_audit.firewall.answer import Decision, Rule
+from ollama_audit.firewall.answer import GIVEN, Decision, Rule
 from ollama_audit.firewall.ipset import words
 from ollama_audit.firewall.iptables import BACKEND, parse_save
 from ollama_audit.observed import known_or
-from ollama_audit.snapshot.firewall import FirewallCapture
+from ollama_audit.snapshot.firewall import FirewallCapture, GivenRuleset, RulesetKind
 
 OWNERS: Final = (
     ("ufw", re.compile(r"ufw6?-")),
@@ -30,6 +30,9 @@ OWNERS: Final = (
 )
 """How the names of tables or chains begin that each program makes."""
 
+NFTABLES: Final = "nftables"
+"""The backend of rules from the kernel's nf_tables dump."""
+
 USER_CHAIN = re.compile(r"ufw6?-user-(input|forward|output)$")
 HANDLE = re.compile(r"\s*# handle (\d+)$")
 TABLE = re.compile(r"table (\w+) (\S+) \{")
@@ -42,7 +45,7 @@ def describe(decision: Decision, capture: FirewallCapture) -> str:
     if rule is None:
         return decision.detail or f"the kernel's routing: {decision.effect}"
     text = rule_text(rule, capture)
-    place = f"{_program(rule)} {rule.family} {rule.table} {rule.chain}"
+    place = f"{_program(rule, capture)} {rule.family} {rule.table} {rule.chain}"
     if not rule.handle and not rule.position:
         return f"{_owned(rule, capture, 'default')}{place}: policy {decision.effect}"
     number = f"handle {rule.handle}" if rule.handle else f"rule {rule.position}"
@@ -68,8 +71,13 @@ def rule_text(rule: Rule, capture: FirewallCapture) -> str:
     """The rule as its own program prints it; empty when that was not captured."""
     if not rule.position:
         return ""
+    source = _source(rule, capture)
+    if source is not None and source.kind is RulesetKind.NFT_JSON:
+        from ollama_audit.firewall import given  # noqa: PLC0415  # seldom wanted
+
+        return given.rule_text(source, rule)
     line = _saved_line(rule, _saved(rule, capture))
-    if line or rule.backend == BACKEND:
+    if line or rule.backend != NFTABLES:
         return line
     listing = _listing(known_or(capture.nft_listing, ""))
     return listing.get((rule.family, rule.table, rule.chain, rule.handle), "")
@@ -82,13 +90,27 @@ def _owned(rule: Rule, capture: FirewallCapture, what: str) -> str:
     return f"{name} {what} - " if what else f"{name} - "
 
 
-def _program(rule: Rule) -> str:
-    return "iptables-legacy" if rule.backend == BACKEND else "nft"
+def _program(rule: Rule, capture: FirewallCapture) -> str:
+    """Whose rule it is; among several files, in which it stands."""
+    source = _source(rule, capture)
+    if source is None:
+        return "nft" if rule.backend == NFTABLES else rule.backend
+    program = "nft" if source.kind is RulesetKind.NFT_JSON else "iptables"
+    return f"{source.file}: {program}" if len(capture.given) > 1 else program
+
+
+def _source(rule: Rule, capture: FirewallCapture) -> GivenRuleset | None:
+    """The file that a rule is from; None if it is the host's own."""
+    name, _, number = rule.backend.partition(" ")
+    return capture.given[int(number)] if name == GIVEN else None
 
 
 def _saved(rule: Rule, capture: FirewallCapture) -> str:
     if rule.family not in ("ip", "ip6"):
         return ""
+    source = _source(rule, capture)
+    if source is not None:
+        return "" if source.kind is RulesetKind.NFT_JSON else source.text
     four = rule.family == "ip"
     if rule.backend == BACKEND:
         fact = capture.iptables_legacy_save if four else capture.ip6tables_legacy_save

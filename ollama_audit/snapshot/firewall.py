@@ -6,6 +6,8 @@ a parser can be mended and an old snapshot judged again.
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 import msgspec
 
 from ollama_audit.observed import Observed
@@ -27,6 +29,25 @@ class NftablesDump(msgspec.Struct, frozen=True, kw_only=True):
     elements: bytes = b""
     """NFT_MSG_NEWSETELEM messages of every set; each message names its table and set."""
     flowtables: bytes = b""
+
+
+class RulesetKind(StrEnum):
+    """What printed a ruleset."""
+
+    NFT_JSON = "nft -j list ruleset"
+    IPTABLES_SAVE = "iptables-save"
+    IP6TABLES_SAVE = "ip6tables-save"
+    IPSET_SAVE = "ipset save"
+
+
+class GivenRuleset(msgspec.Struct, frozen=True, kw_only=True):
+    """A ruleset that somebody handed over in a file."""
+
+    file: str
+    """Its name, as it was given."""
+    kind: RulesetKind
+    text: str
+    """Verbatim."""
 
 
 class FirewallCapture(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,3 +73,5 @@ class FirewallCapture(msgspec.Struct, frozen=True, kw_only=True):
     One that concerns a single interface begins with its name and a colon; `Interface.unmodelled`
     has it too.
     """
+    given: tuple[GivenRuleset, ...] = ()
+    """Rulesets that stand in for the host's own, of which all of the above is then empty."""

@@ -256,7 +256,15 @@ def test_virtual_servers_are_counted(
 def test_without_the_interfaces_nothing_is_said_to_be_absent() -> None:
     unread = Unknown("why", "where")
     assert unmodelled.find_unmodelled(unread, Known(EMPTY, "")) == unread
-    assert unmodelled.find_unmodelled(Known((), ""), unread) == unread
+
+
+def test_beside_a_ruleset_that_was_not_read_the_rest_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """That filter is unknown by itself, and another may be judged in its place."""
+    monkeypatch.setattr(unmodelled, "_is_loaded", lambda module: module == "ebtable_nat")
+    seen = unmodelled.find_unmodelled(Known((), ""), Unknown("why", "where"))
+    assert "the module ebtable_nat is loaded: ebtables may filter frames" in value_of(seen)
 
 
 def test_a_module_that_the_kernel_lacks_is_not_asked_for(
