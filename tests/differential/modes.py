@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 from ollama_audit.collect.firewall import read_firewall
+from ollama_audit.firewall.given import in_place_of, recognise
 from ollama_audit.snapshot.network import NetworkNamespace
 from tests.differential import iptables_rulesets, nft_rulesets
 from tests.differential.compare import Kernel
@@ -78,12 +79,15 @@ def feed(command: tuple[str, ...], given: str) -> bool:
 class Nft:
     """nf_tables by `nft -f`."""
 
+    contradictory = True
+
     def prepare(self, kernel: Kernel) -> None:
         del kernel
 
     def make(self, chance: random.Random, unmodelled: float) -> Ruleset:
         grammar: Any = nft_rulesets.G(chance, unmodelled)  # type: ignore[no-untyped-call]
         grammar.lossy = True
+        grammar.contradictory = self.contradictory
         given = "flush ruleset\n" + grammar.ruleset()
         return Ruleset(((("nft", "-f", "-"), given),), {4: grammar.used4, 6: grammar.used6})
 
@@ -92,6 +96,27 @@ class Nft:
 
     def observe(self, kernel: Kernel) -> NetworkNamespace:
         return kernel.observe()
+
+
+class NftJson(Nft):
+    """The same, judged by what `nft -j list ruleset` prints of it.
+
+    A rule of a table of one family that asks for the other, and so never matches, is listed as
+    if it did not ask: no reader can tell, so none is made.
+    """
+
+    contradictory = False
+
+    def observe(self, kernel: Kernel) -> NetworkNamespace:
+        return listed(kernel)
+
+
+def listed(kernel: Kernel) -> NetworkNamespace:
+    """The namespace with its ruleset as `nft -j list ruleset` prints it."""
+    command = ("nft", "-j", "list", "ruleset")
+    printed = subprocess.run(command, capture_output=True, check=True).stdout
+    ruleset = recognise("ruleset.json", printed)
+    return kernel.with_capture(in_place_of(kernel.namespace.firewall, [ruleset]))
 
 
 class Iptables:
@@ -151,6 +176,7 @@ class Mixed:
 
 MODES: dict[str, Callable[[], Mode]] = {
     "nft": Nft,
+    "nft-json": NftJson,
     "iptables-nft": lambda: Iptables("nft"),
     "iptables-legacy": lambda: Iptables("legacy"),
     "mixed": Mixed,

@@ -52,6 +52,7 @@ class G:
         self.used4, self.used6 = [], []  # interesting integer addresses
         self.maps = []
         self.lossy = False
+        self.contradictory = True  # rules of one family that ask for the other
         self.sw = (
             {k for k in ("nat", "mark", "notrack", "prio", "fwd") if r.random() < 0.3}
             if SWARM
@@ -195,8 +196,11 @@ class G:
         if self.lossy and r.random() < 0.08:
             return r.choice(
                 [
-                    "meta protocol ip",
-                    "meta protocol ip6",
+                    text
+                    for text, against in (("meta protocol ip", "ip6"), ("meta protocol ip6", "ip"))
+                    if self.contradictory or fam != against
+                ]
+                + [
                     "meta protocol != ip",
                     "meta l4proto != udp",
                     'iifname { "e*", "wg0" }',

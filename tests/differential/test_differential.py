@@ -6,12 +6,19 @@ import os
 import shutil
 
 import pytest
+from msgspec.structs import replace
 
+from ollama_audit.collect.nftables import read_nftables
+from ollama_audit.firewall.answer import Query, Reach
+from ollama_audit.firewall.reach import reach
+from ollama_audit.snapshot.network import NetworkNamespace
 from tests.differential.run import Plan, run
 
 SHORT = (
     Plan(mode="nft", rulesets=90, seed=11),
     Plan(mode="nft", rulesets=80, seed=12, swarm=True),
+    Plan(mode="nft-json", rulesets=30, seed=18),
+    Plan(mode="nft-json", rulesets=20, seed=19, swarm=True),
     Plan(mode="iptables-nft", rulesets=30, seed=14),
     Plan(mode="iptables-legacy", rulesets=30, seed=15),
     Plan(mode="mixed", rulesets=15, seed=16),
@@ -66,3 +73,22 @@ def test_what_is_modelled_is_known(plan: Plan) -> None:
 
     assert not tally.bad, str(tally)
     assert tally.counts["unknown"] <= 0.01 * tally.counts["probes"], str(tally)
+
+
+def test_a_listing_never_contradicts_the_dump() -> None:
+    """What `nft -j list ruleset` and the kernel's dump say of the same random rulesets."""
+    need_the_kernel()
+    contradictions: list[str] = []
+
+    def ask(namespace: NetworkNamespace, query: Query) -> Reach:
+        capture = replace(namespace.firewall, nftables=read_nftables(), given=())
+        dumped = reach(replace(namespace, firewall=capture), query)
+        listed = reach(namespace, query)
+        if listed.surely & dumped.blocked or listed.blocked & dumped.surely:
+            contradictions.append(f"{query}\n{namespace.firewall.given[0].text}")
+        return listed
+
+    tally = run(Plan(mode="nft-json", rulesets=25, seed=20), ask)
+
+    assert tally.counts["kernel-block"] > 0
+    assert contradictions == []
