@@ -191,6 +191,15 @@ def reach(  # noqa: PLR0913
         str | None, typer.Option("--output", "-o", metavar="FILE", help="Instead of stdout.")
     ] = None,
     snapshot: Snapshot = None,
+    rulesets: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--ruleset",
+            metavar="FILE",
+            help="Judge by this output of nft -j list ruleset, iptables-save or ip6tables-save "
+            "instead of this host's packet filter; repeatable.",
+        ),
+    ] = None,
     no_probe: Probe = False,
     cloud_metadata: CloudMetadata = False,
     color: Color = "auto",
@@ -207,6 +216,7 @@ def reach(  # noqa: PLR0913
             format=format_,
             output=output,
             snapshot=snapshot,
+            rulesets=tuple(rulesets or ()),
             probe=not no_probe,
             beyond=_beyond(cloud_metadata=cloud_metadata),
             color=color,

@@ -31,6 +31,7 @@ class Request:
     format: str = "table"
     output: str | None = None
     snapshot: str | None = None
+    rulesets: tuple[str, ...] = ()
     probe: bool = True
     beyond: frozenset[Beyond] = frozenset()
     color: str = "auto"
@@ -52,7 +53,11 @@ def reach(request: Request) -> int:
     in_file = request.output not in (None, output.STDOUT)
     style = screen.style(request.color, request.width)
     style = Style(width=style.width) if in_file else style
+    if [request.snapshot, *request.rulesets].count(source.STDIN) > 1:
+        raise UsageProblem("standard input can be read once; give the rest by name")
+    rulesets = source.rulesets(request.rulesets)
     snapshot = source.obtain(request.snapshot, probe=request.probe, beyond=request.beyond)
+    snapshot = source.judged_by(snapshot, rulesets)
     _deliver(_text(snapshot, request, sources, targets, style), request.output)
     return ExitCode.OK if found_ollama(snapshot) else ExitCode.NO_OLLAMA
 

@@ -1,8 +1,9 @@
-"""Where a snapshot comes from: this host, or a file."""
+"""Where a snapshot comes from: this host, or a file; and rulesets from files."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -10,11 +11,46 @@ from msgspec.structs import replace
 from ollama_audit.cli.exits import UsageProblem
 from ollama_audit.collect.edge import Beyond
 from ollama_audit.observed import Known, Observed, Unknown
+from ollama_audit.snapshot.firewall import GivenRuleset
 from ollama_audit.snapshot.host import HostSnapshot
 from ollama_audit.snapshot.probe import Probe
 
+STDIN = "-"
+
 LIMIT = 256 * 1024 * 1024
 """Bytes of a snapshot; one of a host with a 100,000-element set takes some 20 MiB."""
+
+
+def rulesets(files: Sequence[str]) -> tuple[GivenRuleset, ...]:
+    """The rulesets in files; `ip:` or `ip6:` before a name says of which family a save is.
+
+    Raises:
+        UsageProblem: A file cannot be read or holds no ruleset.
+    """
+    from ollama_audit.firewall.given import FAMILIES, RulesetError, recognise  # noqa: PLC0415
+
+    found = []
+    for given in files:
+        prefix, _, rest = given.partition(":")
+        family, file = (prefix, rest) if prefix in FAMILIES else ("", given)
+        try:
+            found.append(recognise(file, read(file), family))
+        except RulesetError as problem:
+            raise UsageProblem(f"{file}: {problem}") from problem
+    return tuple(found)
+
+
+def judged_by(snapshot: HostSnapshot, given: Sequence[GivenRuleset]) -> HostSnapshot:
+    """The snapshot with these rulesets in place of the host's own packet filter."""
+    if not given or isinstance(snapshot.namespaces, Unknown):
+        return snapshot
+    from ollama_audit.firewall.given import in_place_of  # noqa: PLC0415
+
+    namespaces = tuple(
+        replace(each, firewall=in_place_of(each.firewall, given)) if each.host else each
+        for each in snapshot.namespaces.value
+    )
+    return replace(snapshot, namespaces=Known(namespaces, snapshot.namespaces.source))
 
 
 def obtain(
@@ -60,7 +96,7 @@ def read(file: str) -> bytes:
         UsageProblem: It cannot be read, or is larger than any document of ours.
     """
     try:
-        if file == "-":
+        if file == STDIN:
             data = sys.stdin.buffer.read(LIMIT + 1)
         else:
             with Path(file).open("rb") as opened:

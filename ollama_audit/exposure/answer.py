@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
-from ollama_audit.exposure.model import Login
+from ollama_audit.exposure.model import JudgedBy, Login
 
 SCHEMA = "ollama-audit/reach/1"
 
@@ -41,3 +41,5 @@ class ReachReport(msgspec.Struct, frozen=True, kw_only=True):
 
     schema: str = SCHEMA
     answers: tuple[Answer, ...]
+    rulesets: tuple[JudgedBy, ...] = ()
+    """On whose word the answers stand; empty when it is the host's own packet filter."""

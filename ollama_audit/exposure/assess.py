@@ -72,6 +72,7 @@ class _Assessment:
             gaps=(*gaps(terrain), *self.gaps),
             beyond_host=(*beyond_host(terrain, found), *provided(tunnels)),
             filters=filters(terrain, frozenset(endpoint.port for endpoint in found)),
+            rulesets=terrain.rulesets,
         )
 
     def _of_listener(self, namespace: NetworkNamespace, listener: Listener) -> Iterator[Endpoint]:

@@ -163,6 +163,15 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
     cure: str = ""
 
 
+class JudgedBy(msgspec.Struct, frozen=True, kw_only=True):
+    """A ruleset that was judged in place of the host's own packet filter."""
+
+    file: str
+    """Its file, as it was given."""
+    kind: str
+    """The command that prints such files."""
+
+
 class Exposure(msgspec.Struct, frozen=True, kw_only=True):
     """Every endpoint of a host, and where it was not possible to look."""
 
@@ -172,6 +181,8 @@ class Exposure(msgspec.Struct, frozen=True, kw_only=True):
     """What decides beside this host and cannot be seen from it, such as a router's forwarding."""
     filters: tuple[PacketFilter, ...] = ()
     """The host's packet filter first, one entry a family; empty when nobody evaluated it."""
+    rulesets: tuple[JudgedBy, ...] = ()
+    """Empty when the host's own packet filter was judged."""
 
     @property
     def local_only(self) -> bool:

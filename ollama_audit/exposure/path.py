@@ -40,7 +40,8 @@ def answer(
             _answer(terrain, source, target, port, in_interface)
             for source in sources
             for target, port in targets
-        )
+        ),
+        rulesets=terrain.rulesets,
     )
 
 

@@ -7,6 +7,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from ollama_audit.exposure.containers import Containers
+from ollama_audit.exposure.model import JudgedBy
 from ollama_audit.exposure.zones import public
 from ollama_audit.firewall.answer import Query, Reach
 from ollama_audit.firewall.reach import reach
@@ -45,6 +46,12 @@ class Terrain:
     def host(self) -> NetworkNamespace | None:
         """The host's own network namespace, None when it could not be read."""
         return next((n for n in self.namespaces.values() if n.host), None)
+
+    @property
+    def rulesets(self) -> tuple[JudgedBy, ...]:
+        """The rulesets that stand in for the host's own packet filter."""
+        given = self.host.firewall.given if self.host else ()
+        return tuple(JudgedBy(file=ruleset.file, kind=ruleset.kind) for ruleset in given)
 
     @cached_property
     def servers(self) -> dict[int, OllamaServer]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from ollama_audit.exposure.answer import Answer, ReachReport, Verdict
-from ollama_audit.exposure.model import Endpoint, Exposure, Extent, Login, Zone
+from ollama_audit.exposure.model import Endpoint, Exposure, Extent, JudgedBy, Login, Zone
 from ollama_audit.render.text import Paint, Style
+from ollama_audit.snapshot.firewall import RulesetKind
 from ollama_audit.snapshot.network import Family
 from ollama_audit.verdict import bind
 
@@ -23,13 +24,14 @@ _WIDTH = 10
 
 def zones(exposure: Exposure, style: Style) -> str:
     """The table of endpoints by zones and families, and what decides each of its cells."""
+    lines = _judged_by(exposure.rulesets, style)
     if not exposure.endpoints:
-        lines = style.wrap("Nothing on this host leads to an Ollama server.")
+        lines += style.wrap("Nothing on this host leads to an Ollama server.")
     else:
         names = [bind(endpoint) for endpoint in exposure.endpoints]
         room = min(max(len("ENDPOINT"), *map(len, names)), max(20, style.width - 58)) + 2
         head = f"{'ENDPOINT':<{room}}      {''.join(f'{z:<{_WIDTH}}' for z in Zone)}LOGIN"
-        lines = [style.paint(head, Paint.BOLD)]
+        lines.append(style.paint(head, Paint.BOLD))
         for name, endpoint in zip(names, exposure.endpoints, strict=True):
             lines += _rows(name, endpoint, style, room)
         legend = "yes: all of it · part: some of it · ?: not known · -: no way seen from here"
@@ -41,6 +43,25 @@ def zones(exposure: Exposure, style: Style) -> str:
     for thing in exposure.beyond_host:
         lines += style.wrap(f"Not decided by this host: {thing}", "", "  ")
     return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _judged_by(rulesets: tuple[JudgedBy, ...], style: Style) -> list[str]:
+    """On whose word an answer stands, where it is not the host's own packet filter."""
+    if not rulesets:
+        return []
+    files = [f"{each.file} ({each.kind})" for each in rulesets]
+    plural = "s" if len(files) > 1 else ""
+    listed = " and ".join([", ".join(files[:-1]), files[-1]] if plural else files)
+    lines = style.wrap(f"By the ruleset{plural} in {listed}, not by this host's own.", "", "  ")
+    kinds = {each.kind for each in rulesets}
+    for family, kind in _SAVES.items():
+        if not kinds & {kind, RulesetKind.NFT_JSON}:
+            lines += style.wrap(f"Nothing was given for {family}: taken as unfiltered.", "", "  ")
+    return [*lines, ""]
+
+
+_SAVES = {"IPv4": RulesetKind.IPTABLES_SAVE, "IPv6": RulesetKind.IP6TABLES_SAVE}
+"""What has the rules of one family alone."""
 
 
 def _rows(name: str, endpoint: Endpoint, style: Style, room: int) -> list[str]:
@@ -96,11 +117,11 @@ def _reasons(name: str, endpoint: Endpoint, style: Style) -> list[str]:
 
 def answers(report: ReachReport, style: Style) -> str:
     """Each answer: yes or no, what the packet passes, and the rules that decide."""
-    lines: list[str] = []
+    lines = _judged_by(report.rulesets, style)
     for answer in report.answers:
         lines += _answer(answer, style)
-    if not lines:
-        lines = style.wrap("Nothing on this host leads to an Ollama server.")
+    if not report.answers:
+        lines += style.wrap("Nothing on this host leads to an Ollama server.")
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 

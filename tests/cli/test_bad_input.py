@@ -107,6 +107,49 @@ def test_path_of_a_wrong_value_is_named(sound: Path, tmp_path: Path) -> None:
     assert "$.privileges.uid" in run("--snapshot", path).stderr
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "is empty"),
+        (b'{"nftables": [{"metainfo": {"vers', "cut off"),
+        (b'{"fine": true}', "JSON of something else"),
+        (b"*filter\n:INPUT DROP [0:0]\n-A INPUT -j DR", "has no COMMIT"),
+        (b"*filter\n:INPUT DROP [0:0]\nCOMMIT\n", "ip: or ip6:"),
+        (b"table inet filter {\n}\n", "nft -j list ruleset"),
+        (b"\xff\xfe\x00", "no text"),
+        (b"\x1b[2J" * (1 << 21), "holds no ruleset"),
+        (b'{"nftables": [' + b" " * (50 << 20), "cut off"),
+    ],
+    ids=lambda value: value[:12] if isinstance(value, str) else f"{len(value)} bytes",
+)
+def test_bad_ruleset_is_2_with_path_and_cure(
+    content: bytes, words: str, sound: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "ruleset"
+    path.write_bytes(content)
+    done = run("reach", "--snapshot", sound, "--ruleset", path)
+    assert done.returncode == 2
+    assert f"{path}: " in done.stderr
+    assert words in done.stderr
+    assert "`" in done.stderr or "ip:" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+    assert "\x1b" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_standard_input_is_read_once() -> None:
+    done = run("reach", "--snapshot", "-", "--ruleset", "-")
+    assert done.returncode == 2
+    assert "standard input" in done.stderr
+
+
+def test_missing_ruleset_is_2(sound: Path, tmp_path: Path) -> None:
+    done = run("reach", "--snapshot", sound, "--ruleset", tmp_path / "none")
+    assert done.returncode == 2
+    assert "No such file" in done.stderr
+
+
 def test_missing_snapshot_is_2(tmp_path: Path) -> None:
     done = run("--snapshot", tmp_path / "none.json")
     assert done.returncode == 2
