@@ -101,11 +101,19 @@ CloudMetadata = Annotated[
         help="Ask the cloud's metadata service (169.254.169.254) for public addresses.",
     ),
 ]
+AskRouter = Annotated[
+    bool,
+    typer.Option(
+        "--ask-router",
+        help="Ask the default gateway what it forwards (UPnP-IGD, NAT-PMP, PCP).",
+    ),
+]
 
 
-def _beyond(*, cloud_metadata: bool) -> frozenset[Beyond]:
+def _beyond(*, cloud_metadata: bool, ask_router: bool) -> frozenset[Beyond]:
     """Whom these options allow to be asked beyond the host."""
-    return frozenset({Beyond.CLOUD_METADATA} if cloud_metadata else ())
+    given = {Beyond.CLOUD_METADATA: cloud_metadata, Beyond.ASK_ROUTER: ask_router}
+    return frozenset(each for each, wanted in given.items() if wanted)
 
 
 @app.command(cls=Command)
@@ -139,6 +147,7 @@ def audit(  # noqa: PLR0913  # one argument an option
     snapshot: Snapshot = None,
     no_probe: Probe = False,
     cloud_metadata: CloudMetadata = False,
+    ask_router: AskRouter = False,
     color: Color = "auto",
     width: Width = None,
     quiet: Quiet = False,
@@ -161,7 +170,7 @@ def audit(  # noqa: PLR0913  # one argument an option
             allow_incomplete=allow_incomplete,
             snapshot=snapshot,
             probe=not no_probe,
-            beyond=_beyond(cloud_metadata=cloud_metadata),
+            beyond=_beyond(cloud_metadata=cloud_metadata, ask_router=ask_router),
             color=color,
             width=width,
             verbose=verbose,
@@ -202,6 +211,7 @@ def reach(  # noqa: PLR0913
     ] = None,
     no_probe: Probe = False,
     cloud_metadata: CloudMetadata = False,
+    ask_router: AskRouter = False,
     color: Color = "auto",
     width: Width = None,
 ) -> int:
@@ -218,7 +228,7 @@ def reach(  # noqa: PLR0913
             snapshot=snapshot,
             rulesets=tuple(rulesets or ()),
             probe=not no_probe,
-            beyond=_beyond(cloud_metadata=cloud_metadata),
+            beyond=_beyond(cloud_metadata=cloud_metadata, ask_router=ask_router),
             color=color,
             width=width,
         )
@@ -270,11 +280,16 @@ def snapshot(
     ] = "-",
     no_probe: Probe = False,
     cloud_metadata: CloudMetadata = False,
+    ask_router: AskRouter = False,
 ) -> int:
     """Write what the audit reads from this host, secrets left out, to judge it elsewhere."""
     from ollama_audit.cli import snapshot as command  # noqa: PLC0415
 
-    return command.save(output, probe=not no_probe, beyond=_beyond(cloud_metadata=cloud_metadata))
+    return command.save(
+        output,
+        probe=not no_probe,
+        beyond=_beyond(cloud_metadata=cloud_metadata, ask_router=ask_router),
+    )
 
 
 @app.command(cls=Command)

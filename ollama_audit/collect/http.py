@@ -1,4 +1,4 @@
-"""GET requests to servers on this host, the only ones that this program makes.
+"""GET requests to servers on this host, the only ones that this program makes unless told to.
 
 Each goes to a Unix socket, to a loopback address or to one that the network namespace itself owns,
 and its packets do not leave: a socket for a loopback address is bound to the loopback interface
@@ -63,7 +63,7 @@ def get(  # noqa: PLR0913 - where to, what, until when, and what may come back
     family = socket.AF_INET6 if target.version == 6 else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as plain:
         _keep_here(plain, target)
-        plain.settimeout(_left(deadline))
+        plain.settimeout(left(deadline))
         plain.connect((address, port))
         with _encrypted(plain) if tls else plain as connection:
             return _exchanged(connection, path, deadline, headers, largest)
@@ -79,7 +79,7 @@ def get_unix(
 ) -> Response:
     """One GET request to a Unix socket (unix(7)) whose listener runs; otherwise as `get`."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as connection:
-        connection.settimeout(_left(deadline))
+        connection.settimeout(left(deadline))
         connection.connect(socket_path)
         return _exchanged(connection, path, deadline, headers, largest)
 
@@ -97,7 +97,7 @@ def _exchanged(
         f"User-Agent: ollama-audit/{__version__}\r\n\r\n"
     )
     connection.sendall(request.encode("ascii"))
-    return _received(connection, deadline, largest)
+    return received(connection, deadline, largest)
 
 
 def _keep_here(connection: socket.socket, target: IPv4Address | IPv6Address) -> None:
@@ -129,13 +129,14 @@ def _encrypted(connection: socket.socket) -> socket.socket:
     return context.wrap_socket(connection, server_hostname="localhost")
 
 
-def _received(connection: socket.socket, deadline: float, largest: int) -> Response:
+def received(connection: socket.socket, deadline: float, largest: int) -> Response:
+    """The answer to an HTTP/1.0 request, with the errors of `get`."""
     answer = bytearray()
     wanted = largest + _LONGEST_HEAD
     head: tuple[int, dict[str, str]] | None = None
     start = 0
     while len(answer) < wanted:
-        connection.settimeout(_left(deadline))
+        connection.settimeout(left(deadline))
         piece = connection.recv(1 << 16)
         if not piece:
             break
@@ -169,7 +170,12 @@ def _head(text: bytes) -> tuple[int, dict[str, str]]:
     return int(words[1]), fields
 
 
-def _left(deadline: float) -> float:
+def left(deadline: float) -> float:
+    """Seconds until then (time.monotonic()).
+
+    Raises:
+        TimeoutError: There are none.
+    """
     left = deadline - time.monotonic()
     if left <= 0:
         raise TimeoutError

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ollama_audit.addresses import AddressSet
 from ollama_audit.exposure.approach import Arrival, server_hop
 from ollama_audit.exposure.attempts import Attempt, attempts
-from ollama_audit.exposure.edge import beyond_host
+from ollama_audit.exposure.beyond import beyond_host
 from ollama_audit.exposure.filters import filters
 from ollama_audit.exposure.gaps import gaps
 from ollama_audit.exposure.leading import leads_on
@@ -67,10 +67,11 @@ class _Assessment:
         host = terrain.host.inode if terrain.host else 0
         found.sort(key=lambda endpoint: (endpoint.namespace != host, endpoint.port, endpoint.id))
         tunnels = tuple(tunnel_endpoints(terrain))
+        beyond, undecided = beyond_host(terrain, found)
         return Exposure(
             endpoints=(*found, *tunnels),
-            gaps=(*gaps(terrain), *self.gaps),
-            beyond_host=(*beyond_host(terrain, found), *provided(tunnels)),
+            gaps=(*gaps(terrain), *self.gaps, *undecided),
+            beyond_host=(*beyond, *provided(tunnels)),
             filters=filters(terrain, frozenset(endpoint.port for endpoint in found)),
             rulesets=terrain.rulesets,
         )

@@ -97,13 +97,23 @@ class Terrain:
     @cached_property
     def _brought(self) -> dict[str, tuple[Forwarding, ...]]:
         """What brings the internet's TCP connections to an address of the host, by that address."""
-        edge = self.snapshot.edge
         found: dict[str, tuple[Forwarding, ...]] = {}
-        for each in known_or(edge.public_addresses, ()) if edge.public_addresses else ():
-            brings = each.protocol in {"tcp", "any", "all"} and each.enabled
-            if brings and public(ip_address(each.external)) and each.internal != each.external:
+        for each in self.forwardings:
+            external = ip_address(each.external) if each.external else None
+            if external and public(external) and each.internal != each.external:
                 found[each.internal] = (*found.get(each.internal, ()), each)
         return found
+
+    @cached_property
+    def forwardings(self) -> tuple[Forwarding, ...]:
+        """The translations of TCP beyond the host that the cloud or the router told of."""
+        edge = self.snapshot.edge
+        told = [*known_or(edge.public_addresses, ())] if edge.public_addresses else []
+        if isinstance(edge.router, Known):
+            told += known_or(edge.router.value.forwardings, ())
+        return tuple(
+            each for each in told if each.enabled and each.protocol in {"tcp", "any", "all"}
+        )
 
     def brought_to(self, address: str, port: int) -> tuple[Forwarding, ...]:
         """The translations beyond the host that bring the internet to this address and port."""

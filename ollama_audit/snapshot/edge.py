@@ -46,6 +46,20 @@ class Forwarding(msgspec.Struct, frozen=True, kw_only=True):
     """What whoever set it called it."""
 
 
+class Router(msgspec.Struct, frozen=True, kw_only=True):
+    """The default gateway of the LAN, as it answered."""
+
+    address: str
+    external_address: Observed[str]
+    """Its own address toward the internet."""
+    forwardings: Observed[tuple[Forwarding, ...]]
+    """What it lists (UPnP-IGD); those that were set by hand it need not list."""
+    complete: bool = True
+    """Whether it listed all that it would."""
+    protocols: tuple[str, ...] = ()
+    """By which programs on the LAN may have it forward a port: `UPnP-IGD`, `NAT-PMP`, `PCP`."""
+
+
 class Edge(msgspec.Struct, frozen=True, kw_only=True):
     """The way from the host to the internet."""
 
@@ -53,3 +67,5 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True):
     """The provider, by the machine's own description (DMI)."""
     public_addresses: Observed[tuple[Forwarding, ...]] | None = None
     """Of this machine, as the cloud's metadata service tells them; None when it was not asked."""
+    router: Observed[Router] | None = None
+    """What the LAN's router answered; None when it was not asked."""

@@ -32,6 +32,7 @@ def sound(tmp_path: Path) -> Path:
         (["rulez"], "'rules'"),
         (["reach", "-f", "jsonn"], "did you mean json?"),
         (["--cloud-metadata"], "--cloud-metadata asks about this host"),
+        (["--ask-router"], "--ask-router asks about this host"),
         (["reach", "--cloud-metadata"], "--snapshot is about another"),
         (["reach", "--from", "neo"], "no IPv4 or IPv6 address"),
         (["reach", "--from", "192.0.2.1", "--to", "192.0.2.2"], "ADDR:PORT"),

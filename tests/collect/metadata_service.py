@@ -135,6 +135,8 @@ class Handler(BaseHTTPRequestHandler):
             time.sleep(30)
         if mode in {"drip", "endless"}:
             piece = b"H" if mode == "drip" else b"H" * 65536
+            if mode == "endless":
+                self.wfile.write(b"HTTP/1.0 200 OK\r\n\r\n")
             while True:
                 self.wfile.write(piece)
                 if mode == "drip":

@@ -12,7 +12,7 @@ from ollama_audit.exposure.model import Exposure, Extent, Zone
 from ollama_audit.exposure.path import answer
 from ollama_audit.exposure.zones import public
 from ollama_audit.observed import Known, Unknown
-from ollama_audit.snapshot.edge import Cloud, Edge, Forwarding
+from ollama_audit.snapshot.edge import Cloud, Edge, Forwarding, Router
 from ollama_audit.snapshot.network import Family
 from tests.exposure.networked import address, default, link, networked
 
@@ -209,8 +209,11 @@ def test_a_translation_for_one_client_lets_in_that_one() -> None:
     ("told", "words"),
     [
         (None, "`ollama-audit --cloud-metadata` asks"),
-        (Unknown("no answer", "the service"), "It was asked, and not told: no answer."),
-        (Known((), "the service"), "no address that leads there was named"),
+        (Unknown("no answer", "the service"), "Asked, it told nothing: no answer."),
+        (
+            Known((), "the service"),
+            "named nothing that brings the internet there, which is no proof",
+        ),
     ],
 )
 def test_what_the_provider_did_not_tell_stays_open(told: object, words: str) -> None:
@@ -238,3 +241,79 @@ def test_one_path_may_be_asked_by_its_outer_address(client: str, port: int, expe
     if expected == "yes":
         assert found.path[0] == "eth0 to 203.0.113.5:80"
         assert "10.0.0.5:11434" in found.path[1]
+
+
+def home_router(
+    *told: Forwarding, external: str = "203.0.113.9", address: str = "192.168.1.1"
+) -> Edge:
+    """A home whose router was asked; `external` is empty where it did not tell its own address."""
+    own: Known[str] | Unknown = Known(external, "GetExternalIPAddress")
+    router = Router(
+        address=address,
+        external_address=own if external else Unknown("it has none now", "UPnP"),
+        forwardings=Known(told, "WANIPConnection:1"),
+        protocols=("UPnP-IGD",),
+    )
+    return Edge(cloud=Known(Cloud.NONE, "DMI"), router=Known(router, address))
+
+
+def mapping(external: str = "203.0.113.9", **changes: object) -> Forwarding:
+    given = {
+        "external": external,
+        "external_port": 8080,
+        "internal": "192.168.1.10",
+        "internal_port": 11434,
+        **changes,
+    }
+    return Forwarding(**given)  # type: ignore[arg-type]
+
+
+def test_what_the_router_forwards_is_reached_by_the_internet() -> None:
+    exposure = assess(networked(HOME, routes=(ROUTER,), edge=home_router(mapping())))
+    (part,) = exposure.endpoints[0].toward(Zone.INTERNET)
+    assert (part.extent, part.external) == (Extent.ALL, ("203.0.113.9:8080",))
+    (said,) = exposure.beyond_host
+    assert "leads from 203.0.113.9:8080 to 192.168.1.10:11434" in said
+    assert exposure.gaps == ()
+
+
+def test_a_router_that_lists_nothing_is_no_proof() -> None:
+    exposure = assess(networked(HOME, routes=(ROUTER,), edge=home_router()))
+    assert internet(exposure, Family.IPV4) is Extent.ABSENT
+    (said,) = exposure.beyond_host
+    assert said.startswith("Your router (192.168.1.1)")
+    assert "which is no proof." in said
+    assert said.endswith("Programs may have it open a port, by UPnP-IGD.")
+
+
+def test_behind_two_translations_the_outer_one_decides() -> None:
+    edge = home_router(mapping("100.64.3.4"), external="100.64.3.4")
+    exposure = assess(networked(HOME, routes=(ROUTER,), edge=edge))
+    assert internet(exposure, Family.IPV4) is Extent.ABSENT
+    assert (
+        "from 100.64.3.4:8080 to 192.168.1.10:11434, and not from a public"
+        in (exposure.beyond_host[1])
+    )
+
+
+def test_a_forwarding_of_a_router_without_an_address_leaves_a_gap() -> None:
+    edge = home_router(mapping(""), external="")
+    exposure = assess(networked(HOME, routes=(ROUTER,), edge=edge))
+    assert internet(exposure, Family.IPV4) is Extent.ABSENT
+    (gap,) = exposure.gaps
+    assert gap.subject == "the router 192.168.1.1"
+    assert "port 8080 to 192.168.1.10:11434" in gap.reason
+    assert "it has none now" in gap.reason
+
+
+def test_a_forwarding_to_a_port_that_nobody_listens_on_brings_nobody() -> None:
+    told = home_router(mapping(internal_port=22))
+    exposure = assess(networked(HOME, routes=(ROUTER,), edge=told))
+    assert internet(exposure, Family.IPV4) is Extent.ABSENT
+
+
+def test_on_loopback_a_forwarding_brings_nobody() -> None:
+    told = home_router(mapping())
+    exposure = assess(networked(HOME, routes=(ROUTER,), edge=told, listening="127.0.0.1:11434"))
+    assert internet(exposure, Family.IPV4) is not Extent.ALL
+    assert exposure.local_only

@@ -13,3 +13,4 @@ class Beyond(StrEnum):
     """Whom to ask beyond the host; by the option that allows it."""
 
     CLOUD_METADATA = "--cloud-metadata"
+    ASK_ROUTER = "--ask-router"

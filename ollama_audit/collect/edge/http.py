@@ -1,16 +1,16 @@
 """One HTTP request to a machine beyond the host, bounded in time and size.
 
-HTTP/1.0 keeps the answer free of chunks; a redirection is an answer like any other and is not
-followed, and no proxy is asked.
+A redirection is an answer like any other and is not followed, and no proxy is asked.
 """
 
 from __future__ import annotations
 
 import socket
-import time
 from collections.abc import Mapping
 
-LARGEST = 256 << 10
+from ollama_audit.collect.http import Response, left, received
+
+_LARGEST = 256 << 10
 
 
 def request(  # noqa: PLR0913 - what, where to, until when
@@ -22,8 +22,8 @@ def request(  # noqa: PLR0913 - what, where to, until when
     *,
     headers: Mapping[str, str] | None = None,
     body: bytes = b"",
-) -> tuple[int, bytes]:
-    """Status and body of the answer of a server at an IPv4 address.
+) -> Response:
+    """The answer of a server at an IPv4 address.
 
     Raises:
         TimeoutError: `deadline` (time.monotonic()) has passed.
@@ -38,19 +38,7 @@ def request(  # noqa: PLR0913 - what, where to, until when
         connection.settimeout(left(deadline))
         connection.connect((address, port))
         connection.sendall(f"{method} {path} HTTP/1.0\r\n{lines}\r\n".encode("ascii") + body)
-        return _answer(connection, deadline)
-
-
-def left(deadline: float) -> float:
-    """Seconds until then.
-
-    Raises:
-        TimeoutError: There are none.
-    """
-    seconds = deadline - time.monotonic()
-    if seconds <= 0:
-        raise TimeoutError
-    return seconds
+        return received(connection, deadline, _LARGEST)
 
 
 def problem(error: Exception) -> str:
@@ -60,32 +48,3 @@ def problem(error: Exception) -> str:
     if isinstance(error, OSError):
         return f"it did not answer: {error.strerror or error}"
     return f"its answer was not understood: {error}"
-
-
-def _answer(connection: socket.socket, deadline: float) -> tuple[int, bytes]:
-    answer = bytearray()
-    length = -1
-    while length < 0 or len(answer) < length:
-        connection.settimeout(left(deadline))
-        piece = connection.recv(1 << 16)
-        answer += piece
-        if len(answer) > LARGEST:
-            raise ValueError(f"it is larger than {LARGEST >> 10} KiB")
-        if not piece:
-            break
-        if length < 0 and (end := answer.find(b"\r\n\r\n")) >= 0:
-            length = _length(bytes(answer[:end]), end + 4)
-    head, _, body = bytes(answer).partition(b"\r\n\r\n")
-    words = head.split(b"\r\n", 1)[0].split()
-    if len(words) < 2 or not words[0].startswith(b"HTTP/") or not words[1].isdigit():
-        raise ValueError("it is not HTTP")
-    return int(words[1]), body
-
-
-def _length(head: bytes, start: int) -> int:
-    """How long an answer is that says so; -1 when only the end of the connection tells."""
-    for line in head.split(b"\r\n")[1:]:
-        name, _, value = line.partition(b":")
-        if name.strip().lower() == b"content-length" and value.strip().isdigit():
-            return start + int(value.strip()[:10])
-    return -1

@@ -57,12 +57,12 @@ def _ask(
         OSError: No answer, or none in time.
         ValueError: Another answer.
     """
-    status, body = request(method, ADDRESS, 80, path, deadline, headers=headers)
-    if status == 404:
+    answer = request(method, ADDRESS, 80, path, deadline, headers=headers)
+    if answer.status == 404:
         return ""
-    if status != 200:
-        raise ValueError(f"{path} was answered with status {status}")
-    return body.decode(errors="replace")
+    if answer.status != 200:
+        raise ValueError(f"{path} was answered with status {answer.status}")
+    return answer.body.decode(errors="replace")
 
 
 def _one_to_one(public: str, private: str) -> Iterator[Forwarding]:
