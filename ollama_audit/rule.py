@@ -20,6 +20,7 @@ from ollama_audit.advisories import ADVISORIES, DATA_OF, Advisory, advisories_fo
 from ollama_audit.configured import on_disk, place, variable
 from ollama_audit.envconfig import BindScope, boolean, log_level
 from ollama_audit.envconfig import host as bind_of
+from ollama_audit.exposure.model import Check as BrowserCheck
 from ollama_audit.exposure.model import (
     Encryption,
     Endpoint,
@@ -70,6 +71,7 @@ __all__ = [
     "Access",
     "Advisory",
     "BindScope",
+    "BrowserCheck",
     "Disruption",
     "DropInSetting",
     "Encryption",

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 from ollama_audit.rule import (
+    BrowserCheck,
     Encryption,
     Endpoint,
     EnvironmentFile,
@@ -482,9 +483,15 @@ def endpoint(  # noqa: PLR0913 - one argument a difference
     lan: Reach = Extent.NONE,
     vpn: Reach = Extent.ABSENT,
     internet: Reach = Extent.NONE,
+    host_check: BrowserCheck | None = None,
+    origin_check: BrowserCheck = BrowserCheck.ENFORCED,
 ) -> Endpoint:
-    """A way to Ollama that the host itself always has, and these zones."""
+    """A way to Ollama that the host itself always has, and these zones.
+
+    It looks at the Host header as Ollama does: on loopback.
+    """
     address, _, port = at.rpartition(":")
+    near = BrowserCheck.ENFORCED if address.startswith("127.") else BrowserCheck.NONE
     zones: dict[Zone, Reach] = {
         Zone.HOST: Extent.ALL,
         Zone.CONTAINER: container,
@@ -504,6 +511,8 @@ def endpoint(  # noqa: PLR0913 - one argument a difference
         tls=Encryption.PLAIN,
         reach=tuple(each for zone, given in zones.items() for each in _reach(zone, given)),
         certain=certain,
+        host_check=host_check or near,
+        origin_check=origin_check,
     )
 
 

@@ -92,6 +92,7 @@ class _Listener:
         self.question = question
         self.deadline = deadline
         self.tls = False
+        self.wants_tls = False
 
     def probed(self) -> Probe:
         """Its answers; what the first leaves without meaning is not asked."""
@@ -100,8 +101,9 @@ class _Listener:
         answer = known_or(version, None)
         if answer and (answer.version or answer.status in _LOCKED) and not self.question.server:
             tags = self._asked(_TAGS, largest=_LARGEST_LIST)
-        if answer and answer.version:
+        if answer and (answer.version or self.question.forwards):
             foreign_host = self._asked(_VERSION, (("Host", FOREIGN_NAME),))
+        if answer and answer.version:
             origin = ("Origin", f"http://{FOREIGN_NAME}")
             foreign_origin = self._asked(_VERSION, (*AT_LOCALHOST, origin))
         return Probe(
@@ -118,22 +120,14 @@ class _Listener:
 
     def _version(self) -> Observed[Reply]:
         """The version, over TLS when the listener shows that it wants that."""
-        try:
-            plain = self._get(_VERSION)
-        except NotHttpError as error:
-            # An alert, which is a TLS record of type 21 (RFC 8446, 5.1), or nothing at all.
-            self.tls = error.received[:2] in {b"\x15\x03", b""}
-            if not self.tls:
-                return _failed(_VERSION, error)
-        except (OSError, ValueError) as error:
-            return _failed(_VERSION, error)
-        else:
-            # As nginx, Apache and Go's net/http word it.
-            said = plain.body.upper()
-            self.tls = plain.status == 400 and (b"HTTPS" in said or b"SSL" in said)
-            if not self.tls:
-                return Known(_reply(plain), f"GET {_VERSION}")
-        return self._asked(_VERSION)
+        plain = self._asked(_VERSION)
+        if self.wants_tls:
+            self.tls = True
+            secure = self._asked(_VERSION)
+            # One that ends a connection may do so for the name that was asked for.
+            self.tls = isinstance(secure, Known) or known_or(plain, None) is None
+            return secure if self.tls else plain
+        return plain
 
     def _get(
         self,
@@ -150,10 +144,20 @@ class _Listener:
         headers: tuple[tuple[str, str], ...] = AT_LOCALHOST,
         largest: int = _LARGEST,
     ) -> Observed[Reply]:
+        source = f"GET {path}"
         try:
-            return Known(_reply(self._get(path, headers, largest)), f"GET {path}")
+            response = self._get(path, headers, largest)
+        except NotHttpError as error:
+            # An alert is a TLS record of type 21 (RFC 8446, 5.1).
+            self.wants_tls = error.received[:2] in {b"\x15\x03", b""}
+            ended = Known(Reply(status=0), source)
+            return _failed(path, error) if error.received else ended
         except (OSError, ValueError) as error:
             return _failed(path, error)
+        # As nginx, Apache and Go's net/http word it.
+        said = response.body.upper()
+        self.wants_tls = response.status == 400 and (b"HTTPS" in said or b"SSL" in said)
+        return Known(_reply(response), source)
 
 
 def _failed(path: str, error: OSError | ValueError) -> Unknown:

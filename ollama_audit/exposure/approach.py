@@ -263,7 +263,14 @@ def _landed(
             hop = server_hop(terrain, pid, listener)
             checks = checks_host(terrain.servers[pid], listener)
             return [
-                Arrival(surely=let_in, possibly=let_in, server=pid, hops=(hop,), checks_host=checks)
+                Arrival(
+                    surely=let_in,
+                    possibly=let_in,
+                    server=pid,
+                    hops=(hop,),
+                    checks_host=checks,
+                    any_name=not listener.on_loopback,
+                )
             ]
     return [
         arrival
@@ -315,6 +322,7 @@ def _followed(
             because=(*outer.because, *inner.because),
             cure=step.cure or inner.cure,
             checks_host=inner.checks_host and step.hosts is None,
+            any_name=inner.any_name and step.hop.kind in _BYTES,
         )
         for inner, sure in _from_process(terrain, step, seen)
         for gets_in, asked in (_through(step, inner, sure=sure),)

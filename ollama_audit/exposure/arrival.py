@@ -30,6 +30,8 @@ class Arrival:
     open_paths: tuple[str, ...] = ()
     checks_host: bool = False
     """The server answers only to names of this machine, and nobody on the way has set one."""
+    any_name: bool = False
+    """The server surely answers whatever name a client asks it for, and so does the way to it."""
     tls: Encryption = Encryption.PLAIN
     because: tuple[str, ...] = ()
     """Why it is not sure, where it is not."""

@@ -9,6 +9,7 @@ from ollama_audit.addresses import AddressSet
 from ollama_audit.exposure.approach import Arrival, server_hop
 from ollama_audit.exposure.attempts import Attempt, attempts
 from ollama_audit.exposure.beyond import beyond_host
+from ollama_audit.exposure.browser import host_check, origin_check
 from ollama_audit.exposure.filters import filters
 from ollama_audit.exposure.gaps import gaps
 from ollama_audit.exposure.leading import leads_on
@@ -148,6 +149,7 @@ def _endpoint(place: _Place, survey: Survey, arrivals: list[Arrival], login: Log
     best = next((arrival for arrival in arrivals if arrival.certain), arrivals[0])
     weakest = next((arrival for arrival in arrivals if arrival.login is login), best)
     namespace = place.namespace
+    probe = survey.terrain.probes.get((namespace.inode, place.address, place.port))
     suffix = "" if namespace.host else f" in {survey.terrain.name_of_network(namespace)}"
     mark = _MARKS.get(login, "") if survey.login else ""
     return Endpoint(
@@ -164,6 +166,8 @@ def _endpoint(place: _Place, survey: Survey, arrivals: list[Arrival], login: Log
         tls=best.tls,
         reach=tuple(part for part in survey.reach if part.family in place.families),
         certain=best.certain,
+        host_check=host_check(probe, arrivals),
+        origin_check=origin_check(probe),
     )
 
 

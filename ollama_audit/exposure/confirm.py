@@ -110,6 +110,8 @@ def _sentence(found: Probe, paths: Sequence[str], *, leads: bool) -> str:
     reply = found.version.value
     if reply.version:
         return f"{asked} was answered as Ollama {reply.version}, which is none of this host's"
+    if not reply.status:
+        return f"{asked} ended without an answer"
     by = f" ({reply.login or reply.server})" if reply.login or reply.server else ""
     return f"{asked} was answered with status {reply.status}{by}"
 

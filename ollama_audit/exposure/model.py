@@ -49,6 +49,14 @@ class Encryption(StrEnum):
     UNKNOWN = "unknown"
 
 
+class Check(StrEnum):
+    """Whether an endpoint looks at what only a browser cannot be made to say."""
+
+    NONE = "none"
+    ENFORCED = "enforced"
+    UNKNOWN = "unknown"
+
+
 class ZoneReach(msgspec.Struct, frozen=True, kw_only=True):
     """Who of one zone opens a TCP connection to an endpoint in one family."""
 
@@ -122,6 +130,10 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """By zone and family, in the order of their enums; a pair that is missing is `absent`."""
     certain: bool = True
     """Whether it surely leads to Ollama; False for, say, a tunnel that only its provider knows."""
+    host_check: Check = Check.UNKNOWN
+    """Whether it refuses requests for names that are not its own, as DNS rebinding makes them."""
+    origin_check: Check = Check.UNKNOWN
+    """Whether it refuses requests of pages from other sites, as it answered one on this host."""
 
     @property
     def loopback_only(self) -> bool:

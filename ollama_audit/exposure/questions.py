@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from ipaddress import ip_address
 from typing import TypeAlias
 
-from ollama_audit.exposure.forwarders import Onward, forwarder, no_way, onward
+from ollama_audit.exposure.forwarders import Onward, forwarder, no_way, onward, passes_on
 from ollama_audit.exposure.forwarders.relays import literal
 from ollama_audit.exposure.sockets import candidates
 from ollama_audit.exposure.terrain import Terrain
@@ -64,6 +64,7 @@ def questions(snapshot: HostSnapshot) -> tuple[Question, ...]:
             port=listener.port,
             at=listener.at_hand,
             server=_is_server(terrain, listener),
+            forwards=passes_on(terrain, listener),
             unasked=_translated(terrain, namespace, listener)
             or _left_alone(terrain, namespace, listener),
         )

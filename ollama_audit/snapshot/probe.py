@@ -28,6 +28,8 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     """The address to connect to."""
     server: bool = False
     """It is an Ollama server's own socket, which is asked for its models elsewhere."""
+    forwards: bool = False
+    """Its program is known to pass requests on."""
     unasked: str = ""
     """Why it is left alone; empty when it is to be asked."""
 
@@ -36,7 +38,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     """What came back."""
 
     status: int
-    """The HTTP status code."""
+    """The HTTP status code; 0 when the connection ended without an answer."""
     server: str = ""
     """The Server header."""
     login: str = ""

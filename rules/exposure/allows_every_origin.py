@@ -3,7 +3,9 @@
 ## What it checks
 
 OLLAMA_ORIGINS of every running server holds no entry that a stranger's web page satisfies: `*`, or
-a pattern such as `http://*`.
+a pattern such as `http://*`. And nothing that leads to Ollama on this host answered a request like
+those that a stranger's page makes a browser send, as a proxy does that takes the Origin header away
+or adds CORS headers of its own.
 
 ## Why it matters
 
@@ -15,7 +17,8 @@ page that this user opens may list, use, replace and delete the models, even whe
 
 Set OLLAMA_ORIGINS to the origins that need it, such as `chrome-extension://ID` or
 `https://chat.example.org`, where the service takes its environment from, and restart. Pages served
-from this machine (`localhost`) need no entry.
+from this machine (`localhost`) need no entry. In a proxy, pass the Origin header on as it came, and
+remove `Access-Control-Allow-Origin *`.
 
 ## Limits
 
@@ -32,10 +35,12 @@ This is no access control: a program that is no browser sends whatever origin it
 from __future__ import annotations
 
 from ollama_audit.rule import (
+    BrowserCheck,
     Disruption,
     DropInSetting,
     Evidence,
     Host,
+    Login,
     OllamaServer,
     Outcome,
     Remedy,
@@ -92,17 +97,22 @@ def _settings(host: Host) -> tuple[DropInSetting, ...]:
 def allows_every_origin(host: Host) -> Outcome:
     """Judge OLLAMA_ORIGINS of every running server."""
     open_to_all: list[Evidence] = []
+    named: set[int] = set()
     doubts: list[Unknown] = []
     for server in known_or(host.snapshot.servers, ()):
         try:
             value = variable(server, "OLLAMA_ORIGINS")
         except UnobservedError as unobserved:
             doubts.append(unobserved.fact)
-            open_to_all += _written(host, server)
+            written = _written(host, server)
+            open_to_all += written
+            named |= {server.pid} if written else set()
             continue
         if entries := origins(value).open_entries:
             source = f"process {server.pid}, /proc/{server.pid}/environ"
             open_to_all.append(Evidence(source, f"OLLAMA_ORIGINS holds {', '.join(entries)}"))
+            named.add(server.pid)
+    open_to_all += _answering(host, named)
     if open_to_all:
         return failed("Any web page may use Ollama through a browser here", tuple(open_to_all))
     if doubts := [*doubts, *unseen(host.snapshot)]:
@@ -110,6 +120,16 @@ def allows_every_origin(host: Host) -> Outcome:
     if not need(host.snapshot.servers):
         return not_applicable("no Ollama server is running")
     return passed("No stranger's web page may use Ollama through a browser")
+
+
+def _answering(host: Host, servers: set[int]) -> list[Evidence]:
+    """The endpoints that answered a stranger's page, but for sockets of servers named already."""
+    return [
+        Evidence(each.id, "answered a request with the Origin of a stranger's page")
+        for each in host.exposure.endpoints
+        if each.origin_check is BrowserCheck.NONE and each.login is not Login.REQUIRED
+        if not (each.server in servers and len(each.hops) == 1)
+    ]
 
 
 def _written(host: Host, server: OllamaServer) -> list[Evidence]:

@@ -21,8 +21,18 @@ VERSION = page(b'{"version":"0.9.3"}')
 TAGS = page(json.dumps({"models": [{"name": "b"}, {"name": "a"}]}).encode())
 
 
-def question(port: int, at: str = "127.0.0.1", *, unasked: str = "") -> Question:
-    return Question(namespace=1, pid=os.getpid(), address=at, port=port, at=at, unasked=unasked)
+def question(
+    port: int, at: str = "127.0.0.1", *, unasked: str = "", forwards: bool = False
+) -> Question:
+    return Question(
+        forwards=forwards,
+        namespace=1,
+        pid=os.getpid(),
+        address=at,
+        port=port,
+        at=at,
+        unasked=unasked,
+    )
 
 
 @contextmanager
@@ -121,7 +131,7 @@ BAD: dict[str, tuple[Behaviour, str]] = {
     ),
     "an endless head": (says(b"HTTP/1.0 200 OK\r\n" + b"A: b\r\n" * 30_000), "larger"),
     "binary": (says(b"\x00\xff\x01SSH-2.0\r\n"), "not HTTP"),
-    "half a head": (says(b"HTTP/1.0 2"), ""),
+    "half a head": (says(b"HTTP/1.0\r\n"), "not HTTP"),
 }
 
 
@@ -139,11 +149,19 @@ def test_a_bad_peer_is_unknown_within_half_a_second(name: str) -> None:
 
 def test_a_peer_that_closes_is_tried_with_tls_and_then_left() -> None:
     with asked(says(b"")) as (found, seen):
-        assert found.version is not None
-        assert reason_of(found.version)
+        assert reply(found).status == 0
+        assert not found.tls
         assert seen[0].startswith(b"GET ")
         assert seen[1].startswith(b"\x16\x03")  # a TLS handshake record
         assert len(seen) == 2
+
+
+def test_a_proxy_that_refuses_localhost_is_still_asked_by_a_foreign_name() -> None:
+    with listening(says(page(b"", "421 Misdirected Request"))) as (port, seen):
+        (found,) = probe([question(port, forwards=True)])
+    assert found.foreign_host is not None
+    assert value_of(found.foreign_host).status == 421
+    assert (len(seen), found.foreign_origin) == (2, None)
 
 
 def test_a_dead_port_is_unknown() -> None:

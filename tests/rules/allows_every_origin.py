@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
-from ollama_audit.rule import Host, Status
+from ollama_audit.rule import BrowserCheck, Hop, Host, Login, Status
 from tests.cases import Case
-from tests.hosts import HIDDEN, drop_in, environment, host, server, servers, unit, units
+from tests.hosts import (
+    HIDDEN,
+    LOOPBACK,
+    drop_in,
+    endpoint,
+    environment,
+    exposure,
+    host,
+    server,
+    servers,
+    unit,
+    units,
+)
+
+PROXY = (
+    Hop(kind="reverse-proxy", name="nginx", pid=5),
+    Hop(kind="socket", name="ollama", pid=812),
+)
 
 
 def admitting(value: str | None) -> Host:
@@ -30,5 +47,38 @@ CASES = [
     ),
     Case("the environment unread", host(servers=servers(server(env=HIDDEN))), Status.UNKNOWN),
     Case("processes that hide", host(unseen=3), Status.UNKNOWN, "3 processes"),
+    Case(
+        "a proxy that takes the Origin away",
+        host(
+            exposure=exposure(
+                LOOPBACK, endpoint("127.0.0.1:8080", hops=PROXY, origin_check=BrowserCheck.NONE)
+            )
+        ),
+        Status.FAIL,
+        "127.0.0.1:8080: answered a request with the Origin",
+    ),
+    Case(
+        "the same behind a login",
+        host(
+            exposure=exposure(
+                endpoint(
+                    "127.0.0.1:8080",
+                    hops=PROXY,
+                    login=Login.REQUIRED,
+                    origin_check=BrowserCheck.NONE,
+                )
+            )
+        ),
+        Status.PASS,
+    ),
+    Case(
+        "the environment unread, and an answer to any page",
+        host(
+            servers=servers(server(env=HIDDEN)),
+            exposure=exposure(endpoint("127.0.0.1:11434", origin_check=BrowserCheck.NONE)),
+        ),
+        Status.FAIL,
+        "answered",
+    ),
     Case("no server runs", host(servers=servers()), Status.NOT_APPLICABLE),
 ]

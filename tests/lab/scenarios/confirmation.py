@@ -55,6 +55,7 @@ SCENARIOS = [
         setup=nginx(f"location /api/ {{ {BASIC} {PASS} }} location ~ ^/(api|v1)/ {{ {PASS} }}"),
         ports=(80,),
         truth={"lan? -> lan?:80": OPEN},
+        findings={"answers-to-any-host-name": "fail"},
     ),
     Scenario(
         name="login-not-reloaded",
@@ -85,6 +86,19 @@ END
         """,
         ports=(8080, 11434),
         truth={"lan4 -> lan4:8080": OPEN, "self4 -> lo4:8080": OPEN, "lan6 -> *:8080": NOTHING},
+        findings={"answers-to-any-host-name": "fail", "allows-every-origin": "fail"},
+    ),
+    Scenario(
+        name="own-names-only",
+        about="nginx that answers to its own name, and to no other",
+        setup=nginx(
+            f"server_name ai.example.org; location / {{ {PASS} }}",
+            around="server { listen 80 default_server; listen [::]:80 default_server; "
+            "return 444; }",
+        ),
+        ports=(Port(number=80, host="ai.example.org"),),
+        truth={"lan? -> lan?:80": OPEN},
+        findings={"answers-to-any-host-name": "pass", "allows-every-origin": "pass"},
     ),
     Scenario(
         name="unknown-web-server",
@@ -96,6 +110,7 @@ END
         """,
         ports=(8080, 11434),
         truth={"lan4 -> lan4:8080": OTHER, "self4 -> lo4:8080": OTHER},
+        findings={"answers-to-any-host-name": "pass"},
     ),
     Scenario(
         name="tls-open",
