@@ -16,6 +16,7 @@ import msgspec
 
 from ollama_audit.exposure.forwarders import relays
 from ollama_audit.exposure.forwarders.apache import apache
+from ollama_audit.exposure.forwarders.applications import NAMES, application
 from ollama_audit.exposure.forwarders.caddy import caddy
 from ollama_audit.exposure.forwarders.chisel import chisel
 from ollama_audit.exposure.forwarders.docker import docker_proxy
@@ -35,6 +36,7 @@ __all__ = ["FORWARDERS", "Onward", "forwarder", "no_way", "onward", "passes_on"]
 
 FORWARDERS: Mapping[str, Forwarder] = MappingProxyType(
     {
+        **dict.fromkeys(NAMES, application),
         "angie": nginx,
         "apache2": apache,
         "caddy": caddy,
