@@ -211,26 +211,31 @@ def _payload(parts: Attributes, scope: Scope) -> Instruction | None:
     if 1 in parts:
         register = _register(parts[1])
         length = _length(parts[4], register)
-        field = payload(base, offset, length)
-        may_miss = payload_may_miss(base, offset, length)
-        destination = _destination(scope, base, offset, length)
-        chosen = chosen_in(base, offset, length)
-        if chosen:
-            return LoadChoice(register, field, may_miss, destination, chosen)
-        return Load(register, field, may_miss, destination)
+        return load_header(scope.record.family, register, base, offset, length)
     if base == 1 and (scope.record.family, offset) in HARMLESS_WRITES and length <= 2:
         return None
     raise UnsupportedError("it rewrites the packet")
 
 
-def _destination(scope: Scope, base: int, offset: int, length: int) -> tuple[Destination, ...]:
+def load_header(family: str, register: int, base: int, offset: int, length: int) -> Load:
+    """Load bytes of a header, in a table of a family."""
+    field = payload(base, offset, length)
+    may_miss = payload_may_miss(base, offset, length)
+    destination = _destination(family, base, offset, length)
+    chosen = chosen_in(base, offset, length)
+    if chosen:
+        return LoadChoice(register, field, may_miss, destination, chosen)
+    return Load(register, field, may_miss, destination)
+
+
+def _destination(family: str, base: int, offset: int, length: int) -> tuple[Destination, ...]:
     """Which bytes of the destination are at an offset of the network or transport header.
 
     Which IP version a rule of family `inet` is about, its length of an address tells.
     """
     if base == 2:
         part, start, end = "port", 2, 4
-    elif base == 1 and (scope.record.family == "ip" or (offset >= 16 and offset + length <= 20)):
+    elif base == 1 and (family == "ip" or (offset >= 16 and offset + length <= 20)):
         part, start, end = "address", 16, 20
     elif base == 1:
         part, start, end = "address", 24, 40
@@ -251,13 +256,18 @@ def _original_destination(key: int, direction: int | None) -> tuple[Destination,
     return tuple(Destination(part, place) for place in range(length))
 
 
+def load_connection(register: int, key: int, direction: int | None) -> Load:
+    """Load what connection tracking knows (NFT_CT_*)."""
+    shown = _original_destination(key, direction)
+    return Load(register, connection(key, direction), destination=shown)
+
+
 def _ct(parts: Attributes, scope: Scope) -> Instruction | None:
     del scope
     key = number(parts[2])
     if 1 in parts:
         direction = parts[3][0] if 3 in parts else None
-        shown = _original_destination(key, direction)
-        return Load(_register(parts[1]), connection(key, direction), destination=shown)
+        return load_connection(_register(parts[1]), key, direction)
     if key == MARK_KEY:
         return SetMark(_register(parts[4]), connection=True)
     if key in (11, 16, 23):  # labels, event mask, secmark

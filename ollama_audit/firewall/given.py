@@ -7,7 +7,7 @@ refused: judged in part it would let through what the rest stops.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from msgspec.structs import replace
@@ -15,8 +15,10 @@ from msgspec.structs import replace
 from ollama_audit.firewall.answer import GIVEN, Rule
 from ollama_audit.firewall.chains import Chain
 from ollama_audit.firewall.ipset import IpSet, changed_ipsets, parse_ipsets
-from ollama_audit.firewall.iptables import saved_chains
-from ollama_audit.firewall.nft_json import DocumentError, listed_chains, read_document
+from ollama_audit.firewall.iptables import Saved, parse_save, saved_chains
+from ollama_audit.firewall.nft_json import Document, DocumentError, listed_chains, read_document
+from ollama_audit.firewall.nft_json.document import Json
+from ollama_audit.firewall.nft_json.elements import VERDICTS
 from ollama_audit.firewall.nft_json.wording import listed_rule
 from ollama_audit.firewall.ruleset import BRIDGED, HARMLESS
 from ollama_audit.observed import Known, Observed, Unknown, known_or
@@ -179,14 +181,72 @@ def _beside(found: Observed[tuple[str, ...]]) -> Observed[tuple[str, ...]]:
 
 
 def chains(capture: FirewallCapture, interfaces: tuple[str, ...]) -> Iterator[Chain]:
-    """The chains of all given rulesets, for a host with these interfaces."""
+    """The chains of all given rulesets, for a host with these interfaces.
+
+    A table of iptables over nf_tables that a listing and a save both hold is taken from the
+    save, since of iptables' extensions nft lists the names alone.
+    """
     ipsets = _ipsets(capture)
+    saves = [
+        (SAVES[each.kind], parse_save(each.text))
+        for each in capture.given
+        if each.kind in SAVES and OVER_NF_TABLES in each.text
+    ]
     for number, ruleset in enumerate(capture.given):
         backend = f"{GIVEN} {number}"
         if ruleset.kind is RulesetKind.NFT_JSON:
-            yield from listed_chains(read_document(ruleset.text), backend, interfaces)
+            document = read_document(ruleset.text)
+            saved = {
+                (family, table)
+                for family, table in {name[:2] for name in document.chains}
+                for version, save in saves
+                if (family, version) in {("ip", 4), ("ip6", 6)}
+                and _same_table(document, (family, table), save)
+            }
+            for chain in listed_chains(document, backend, interfaces):
+                if (chain.key.family, chain.key.table) not in saved:
+                    yield chain
         elif ruleset.kind in SAVES:
             yield from saved_chains(ruleset.text, SAVES[ruleset.kind], ipsets, backend)
+
+
+OVER_NF_TABLES = "(nf_tables)"
+"""What `iptables-save` says of itself where its tables are in nf_tables."""
+
+OF_IPTABLES: Final = frozenset(
+    {"match", "xt", "counter", "limit", "log", "reject", "jump", "goto", *VERDICTS, "masquerade"}
+)
+"""Statements that iptables-nft makes (iptables 1.8.9); of others its save prints nonsense."""
+
+
+def _same_table(
+    document: Document, place: tuple[str, str], saved: Mapping[tuple[str, str], Saved]
+) -> bool:
+    """Whether a save prints just the rules that a listing has for a table."""
+    listed = {
+        name[2]: document.rules.get(name, ()) for name in document.chains if name[:2] == place
+    }
+    printed = {
+        name: len(chain.lines) for (table, name), chain in saved.items() if table == place[1]
+    }
+    return {name: len(rules) for name, rules in listed.items()} == printed and all(
+        _made_by_iptables(statement)
+        for rules in listed.values()
+        for rule in rules
+        for statement in rule.statements
+    )
+
+
+def _made_by_iptables(statement: Json) -> bool:
+    """Whether a statement looks at nothing that iptables-save would leave out: no set, no map."""
+    shown = repr(statement)
+    return (
+        isinstance(statement, dict)
+        and OF_IPTABLES.issuperset(statement)
+        and "'set'" not in shown
+        and "'map'" not in shown
+        and "'@" not in shown
+    )
 
 
 def _ipsets(capture: FirewallCapture) -> dict[str, IpSet]:

@@ -115,10 +115,10 @@ class _Compiler:
             return [GiveUp("the line cannot be read")]
         parsed = _Line(parts[2:], self.version, self.sets)
         program: list[Instruction] = []
-        if parsed.undecided:
-            program.append(Maybe())
         if parsed.tests:
             program.append(Require(on.all_of(parsed.tests)))
+        if parsed.undecided:  # last, so that it is a doubt of those alone who meet the others
+            program.append(Maybe(parsed.undecided))
         final = self._target(parsed)
         return [*program, final] if final is not None else program
 
@@ -142,7 +142,8 @@ class _Line:
         self.version = version
         self.sets = sets
         self.tests: list[Test] = []
-        self.undecided = False
+        self.undecided = ""
+        """A match or option that cannot be decided; empty when there is none."""
         self.target = ""
         self.goto = False
         self.target_words: list[str] = []
@@ -185,7 +186,7 @@ class _Line:
                 return plain(self, rest, negated)
             return self._of_match(word, rest, negated=negated)
         except (ValueError, IndexError, KeyError):
-            self.undecided = True
+            self.undecided = word
             return 1 if rest and not rest[0].startswith("-") else 0
 
     def _of_match(self, word: str, rest: list[str], *, negated: bool) -> int:
@@ -199,7 +200,7 @@ class _Line:
             else:
                 make = OPTIONS.get((match, word))
                 if make is None:
-                    self.undecided = True
+                    self.undecided = f"{match} {word}"
                 else:
                     test = make(arguments, self.version, self.sets)
                     guarded = match in ("conntrack", "connmark") and word not in STATES
@@ -216,7 +217,7 @@ class _Line:
         elif name == "rpfilter":
             self._reverse_path = set()
         elif name not in BARE_MATCHES:
-            self.undecided = True
+            self.undecided = name
 
     def add(self, test: Test, *, negated: bool) -> None:
         """A test that an option asks for."""

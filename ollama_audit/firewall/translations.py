@@ -110,6 +110,7 @@ def _translates(capture: FirewallCapture) -> bool:
         isinstance(dump, Unknown)
         or b"nat\0" in dump.value.chains
         or any(isinstance(tables, Unknown) or "nat" in tables.value for tables in legacy)
+        or bool(capture.given)
     )
 
 

@@ -16,6 +16,7 @@ from ollama_audit.firewall.answer import Query, Reach
 from ollama_audit.firewall.given import in_place_of, recognise
 from ollama_audit.firewall.nft_json.wording import in_words
 from ollama_audit.firewall.reach import forget, reach
+from ollama_audit.firewall.translations import Translations, translations
 from ollama_audit.snapshot.network import Family, NetworkNamespace
 
 CAPTURES = Path(__file__).parent / "captures"
@@ -292,6 +293,26 @@ def test_of_firewalld_the_listing_leaves_nothing_open() -> None:
         dumped, told = reach(namespace, query), reach(listed, query)
         assert (told.surely, told.blocked) == (dumped.surely, dumped.blocked), query
         assert not told.unknown
+
+
+def found_in(namespace: NetworkNamespace) -> Translations:
+    found = translations(namespace)
+    assert isinstance(found, Translations)
+    return found
+
+
+def test_translations_of_the_listing_are_found_as_those_of_the_dump() -> None:
+    """With their ports and targets; of DNAT by iptables the listing has the name alone."""
+    dumped, listed = (
+        {
+            (each.rule.chain, each.rule.position, each.version): each[1:4]
+            for each in found_in(namespace).translations
+            if each.rule.table == "mine"
+        }
+        for namespace in (NAMESPACE, by(LISTED))
+    )
+    assert len(dumped) == 3
+    assert listed == dumped
 
 
 LISTED = (CAPTURES / "assorted-listed.json").read_bytes()

@@ -12,14 +12,12 @@ from typing import Final, NamedTuple
 
 from ollama_audit.firewall import conditions as on
 from ollama_audit.firewall.bits import EQUAL
+from ollama_audit.firewall.expressions import load_connection, load_header
 from ollama_audit.firewall.fields import ADDRESS_TYPE as TYPE_RESULT
 from ollama_audit.firewall.fields import (
     META,
     OIF,
     OIF_NAME,
-    connection,
-    payload,
-    payload_may_miss,
 )
 from ollama_audit.firewall.fields import PRESENT as IS_PRESENT
 from ollama_audit.firewall.instructions import (
@@ -121,7 +119,7 @@ class Operands:
     def header(self, value: Json, register: int) -> Operand:
         """A field of a header (`payload`)."""
         if "base" in value:
-            return _raw(value, register)
+            return _raw(value, register, self.family)
         protocol, name = text_of(value["protocol"]), text_of(value["field"])
         before = self.dependency(protocol)
         if protocol in NETWORK and name == "version":
@@ -136,7 +134,8 @@ class Operands:
         if found is None:
             return Operand((*before, *_opaque(register).program), (of.OPAQUE,), register)
         offset, length, datatype = found
-        load = Load(register, payload(base, offset, length), payload_may_miss(base, offset, length))
+        family = protocol if protocol in NETWORK else self.family
+        load = load_header(family, register, base, offset, length)
         return Operand((*before, load), (datatype,), register)
 
     def tracked(self, value: Json, register: int) -> Operand:
@@ -151,7 +150,7 @@ class Operands:
         else:
             # in the other families the listing drops `meta nfproto` before `ct saddr`
             return _opaque(register)
-        return _loaded(Load(register, connection(number, direction)), datatype, register)
+        return _loaded(load_connection(register, number, direction), datatype, register)
 
     def concatenation(self, values: Json, register: int) -> Operand:
         """Several fields side by side, each from a register of its own."""
@@ -243,14 +242,14 @@ def _loaded(load: Load, datatype: Datatype, register: int) -> Operand:
     return Operand((load, SwapBytes(register, register, length, length)), (datatype,), register)
 
 
-def _raw(value: Json, register: int) -> Operand:
+def _raw(value: Json, register: int, family: str) -> Operand:
     """`@nh,OFFSET,LENGTH`, in bits."""
     base = {"nh": 1, "th": 2}.get(value["base"])
     offset, length = value["offset"], value["len"]
     if base is None or offset % 8 or length % 8 or not 0 < length <= 128 or offset < 0:
         return _opaque(register)
     offset, length = offset // 8, length // 8
-    load = Load(register, payload(base, offset, length), payload_may_miss(base, offset, length))
+    load = load_header(family, register, base, offset, length)
     return Operand((load,), (Datatype("number", length),), register)
 
 

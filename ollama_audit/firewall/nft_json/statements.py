@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from ollama_audit.firewall import conditions as on
@@ -22,7 +23,7 @@ from ollama_audit.firewall.instructions import (
     Verdict,
 )
 from ollama_audit.firewall.iptables_options import NEVER_MATCHES
-from ollama_audit.firewall.machine import DROP, Instruction
+from ollama_audit.firewall.machine import DROP, Instruction, Machine, World
 from ollama_audit.firewall.nft_json import datatypes as of
 from ollama_audit.firewall.nft_json.datatypes import Datatype, UnreadableError, constant
 from ollama_audit.firewall.nft_json.document import Json, names, text_of
@@ -62,6 +63,18 @@ IGNORED_WRITES: Final = frozenset(
 TCP_RESET: Final = "tcp reset"
 
 
+NAME_ALONE: Final = "of iptables' {} nft -j shows the name alone: give iptables-save as well"
+
+
+@dataclass(frozen=True, slots=True)
+class NameAlone(Maybe):
+    """A match of iptables, `what`, of which the listing has the name alone."""
+
+    def run(self, machine: Machine, world: World) -> bool:
+        """Go on with everybody, and say what would settle it."""
+        return machine.maybe(world, NAME_ALONE.format(self.what))
+
+
 class Statements:
     """Compiles the rules of one table."""
 
@@ -94,7 +107,7 @@ class Statements:
         if kind in NOTHING:
             return (Maybe(),) if isinstance(value, dict) and "map" in value else ()
         if kind in PERHAPS:
-            return (Maybe(),)
+            return (Maybe(kind),)
         compiler = COMPILERS.get(kind)
         if compiler is None:
             raise UnreadableError(f"the statement `{kind}` is not modelled")
@@ -213,7 +226,7 @@ class Statements:
         if kind == "match":
             if name == "comment":
                 return ()
-            return (Require(on.never),) if name in NEVER_MATCHES else (Maybe(),)
+            return (Require(on.never),) if name in NEVER_MATCHES else (NameAlone(name),)
         if name in HARMLESS:
             return ()
         simple: dict[str, Instruction] = {
@@ -223,7 +236,7 @@ class Statements:
             "NOTRACK": DoNotTrack(),
         }
         if name not in simple:
-            raise UnreadableError(f"nft -j shows no more of the target {name} than its name")
+            raise UnreadableError(NAME_ALONE.format(name))
         return (simple[name],)
 
 
