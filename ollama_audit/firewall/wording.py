@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from itertools import pairwise
 from typing import Final
 
+import msgspec
+
+from ollama_audit.firewall import engines, firewalld, ufw
 from ollama_audit.firewall.answer import GIVEN, Decision, Rule
-from ollama_audit.firewall.ipset import words
 from ollama_audit.firewall.iptables import BACKEND, parse_save
 from ollama_audit.observed import known_or
 from ollama_audit.snapshot.firewall import FirewallCapture, GivenRuleset, RulesetKind
@@ -33,7 +34,6 @@ OWNERS: Final = (
 NFTABLES: Final = "nftables"
 """The backend of rules from the kernel's nf_tables dump."""
 
-USER_CHAIN = re.compile(r"ufw6?-user-(input|forward|output)$")
 HANDLE = re.compile(r"\s*# handle (\d+)$")
 TABLE = re.compile(r"table (\w+) (\S+) \{")
 CHAIN = re.compile(r"chain (\S+) \{")
@@ -46,11 +46,13 @@ def describe(decision: Decision, capture: FirewallCapture) -> str:
         return decision.detail or f"the kernel's routing: {decision.effect}"
     text = rule_text(rule, capture)
     place = f"{_program(rule, capture)} {rule.family} {rule.table} {rule.chain}"
+    whose = owner(rule, capture)
     if not rule.handle and not rule.position:
-        return f"{_owned(rule, capture, 'default')}{place}: policy {decision.effect}"
+        what = ufw.say_default(rule, decision.effect) if whose == "ufw" else "default"
+        return f"{_owned(whose, what)}{place}: policy {decision.effect}"
     number = f"handle {rule.handle}" if rule.handle else f"rule {rule.position}"
     shown = text or str(decision.effect)
-    return f"{_owned(rule, capture, _ufw(rule, text))}{place} {number}: {shown}"
+    return f"{_owned(whose, _said(whose, rule, text, capture))}{place} {number}: {shown}"
 
 
 def owner(rule: Rule, capture: FirewallCapture) -> str:
@@ -64,6 +66,8 @@ def owner(rule: Rule, capture: FirewallCapture) -> str:
         policy = not rule.handle and not rule.position
         if f"{chain}-" in text or (policy and f"{chain}-user-input" in _everything(rule, capture)):
             return "ufw"
+    if engines.is_dockers(rule.table, rule.chain, rule_text(rule, capture)):
+        return "Docker"
     return ""
 
 
@@ -83,11 +87,24 @@ def rule_text(rule: Rule, capture: FirewallCapture) -> str:
     return listing.get((rule.family, rule.table, rule.chain, rule.handle), "")
 
 
-def _owned(rule: Rule, capture: FirewallCapture, what: str) -> str:
-    name = owner(rule, capture)
+def _owned(name: str, what: str) -> str:
     if not name:
         return ""
     return f"{name} {what} - " if what else f"{name} - "
+
+
+def _said(whose: str, rule: Rule, text: str, capture: FirewallCapture) -> str:
+    """What the rule's owner calls it; empty when that is not certain."""
+    if whose == "ufw":
+
+        def lines(family: str, chain: str) -> list[str] | None:
+            other = msgspec.structs.replace(rule, family=family, chain=chain)
+            return _chains(_saved(other, capture)).get((rule.table, chain))
+
+        return ufw.say(rule, text, lines)
+    if whose == "firewalld":
+        return firewalld.say(rule.chain, text)
+    return engines.say(rule.chain, text) if whose in ("Docker", "podman") else ""
 
 
 def _program(rule: Rule, capture: FirewallCapture) -> str:
@@ -152,24 +169,3 @@ def _listing(text: str) -> dict[tuple[str, str, str, int], str]:
         elif chain and (handle := HANDLE.search(line)):
             found[family, table, chain, int(handle[1])] = line[: handle.start()]
     return found
-
-
-def _ufw(rule: Rule, text: str) -> str:
-    """A user's rule in the words of ufw(8), such as `rule: allow from 192.168.1.0/24`."""
-    if not USER_CHAIN.match(rule.chain) or not text.startswith("-A "):
-        return ""
-    parts = words(text)
-    options = dict(pairwise(parts))
-    target = options.get("-j", "")
-    verb = {"ACCEPT": "allow", "DROP": "deny", "REJECT": "reject"}.get(target, "")
-    if target.endswith("-user-limit-accept"):
-        verb = "limit"
-    if not verb:
-        return ""
-    port = options.get("--dport") or options.get("--dports") or ""
-    said = [f"rule: {verb}"]
-    said += [f"in on {options['-i']}"] if "-i" in options else []
-    said.append(f"from {options.get('-s', 'any')}")
-    said.append(f"to {options.get('-d', 'any')}")
-    said += [f"port {port}"] if port else []
-    return " ".join(said)
