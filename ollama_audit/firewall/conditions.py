@@ -382,4 +382,4 @@ def device_group(group: int, mask: int, *, ingress: bool) -> Test:
 def host_packet(context: Context, state: State) -> Match:
     """`-m pkttype --pkt-type unicast`."""
     del state
-    return EITHER if context.hook in ("output", "postrouting") else ALWAYS
+    return EITHER if context.hook == "postrouting" else ALWAYS

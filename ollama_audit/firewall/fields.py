@@ -101,8 +101,8 @@ def _tcp(context: Context, state: State) -> Value:
 
 def _to_host(context: Context, state: State) -> Value:
     del state
-    outgoing = context.hook in ("output", "postrouting", "egress")
-    return [None] if outgoing else [0]
+    unsure = context.hook in ("postrouting", "egress")
+    return [None] if unsure else [0]  # PACKET_HOST, also of packets that the host makes
 
 
 def unknown(context: Context, state: State) -> Value:

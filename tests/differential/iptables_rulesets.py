@@ -266,6 +266,7 @@ class GI(G):
                             "-o eth0 -j ACCEPT",
                             "-m conntrack --ctstate NEW -j DROP",
                             "-m conntrack --ctdir REPLY -j ACCEPT",
+                            "-m pkttype --pkt-type unicast -j ACCEPT",
                             "-p tcp -m tcp --tcp-flags SYN,ACK SYN,ACK -j ACCEPT",
                             (
                                 f"-d {self.a4(True)} -j DROP"

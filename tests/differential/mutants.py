@@ -140,7 +140,9 @@ def _no_broadcast(self: host.Host) -> AddressSet:
 
 def _mark_kept(flows: Any) -> Any:
     return {
-        state._replace(tracking=Tracking.NONE, seen=path.SEEN_AFTER[state.tracking]): sources
+        state._replace(
+            tracking=Tracking.NONE, seen=path.SEEN_AFTER.get(state.tracking, state.seen)
+        ): sources
         for state, sources in flows.items()
     }
 
@@ -210,6 +212,35 @@ def _forgets_notrack(self: Any, machine: Any, world: Any) -> bool:
     return True
 
 
+def _nobody_else_chooses(self: Machine, world: Any) -> None:
+    del self, world
+
+
+def _no_ingress(chain: Any, devices: Any, place: Any) -> bool:
+    return place[0] != "ingress" and _CALLED(chain, devices, place)
+
+
+def _ranges_are_points(self: Any, key: Any, element: Any, version: int) -> Match:
+    return _MATCH(self, key, element._replace(last=element.first), version)
+
+
+_MATCH = sets.NftSet._match
+
+
+def _whole_handshake(phase: Phase, seen: Any) -> Tracking:
+    del seen
+    return Tracking.NEW if phase is Phase.OPEN else Tracking.ESTABLISHED
+
+
+def _nothing_copied(self: Any, machine: Any, world: Any) -> bool:
+    del self, machine, world
+    return True
+
+
+def _present_destination(context: Any, state: State) -> bits.Value:
+    return context.service(state)  # type: ignore[no-any-return]
+
+
 MUTANTS: dict[str, Patch] = {
     "equality ignores the last byte": (instructions, "equals", _equals_ignores_last),
     "< is <=": (instructions, "ordered", _ordered_swapped),
@@ -237,6 +268,12 @@ MUTANTS: dict[str, Patch] = {
     "link-local sources are forwarded": (path.Walk, "_may_forward", _may_forward_all),
     "every answer finds its way back": (path, "answerable", _no_reply_route),
     "only inet chains run": (hooks, "_called", _inet_only),
+    "every client chooses ordinarily": (Machine, "fork_by_choice", _nobody_else_chooses),
+    "ingress chains do not run": (hooks, "_called", _no_ingress),
+    "ranges in concatenations are points": (sets.NftSet, "_match", _ranges_are_points),
+    "every answer is established": (hooks, "_tracked", _whole_handshake),
+    "CONNMARK copies nothing": (instructions.CopyMark, "run", _nothing_copied),
+    "ct original shows what is": (fields, "_original_destination", _present_destination),
     "youngest chain runs last": (hooks, "_youngest_first", _oldest_first),
 }
 

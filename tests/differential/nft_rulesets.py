@@ -165,7 +165,66 @@ class G:
         if r.random() < 0.15:
             s.append('set si { type ifname; elements = { "eth0", "wg0" }; }')
             self.ni.append("si")
+        return s + self.mk_ranged() + self.mk_dynamic()
+
+    def mk_ranged(self):
+        """Concatenations with ranges (pipapo): first fields apart, since overlaps are refused."""
+        r = self.r
+        self.nr4, self.nr6, self.vm4 = [], [], []
+        if r.random() > 0.3:
+            return []
+        firsts = r.sample(
+            [
+                "10.77.0.0/25",
+                "10.77.0.128-10.77.0.200",
+                "203.0.113.0/24",
+                "8.8.8.8",
+                "192.168.0.0/16",
+            ],
+            3,
+        )
+        ports = lambda: r.choice(["11434", "11000-12000", "22-8080", "8080", "1-65535"])
+        self.used4 += [0x0A4D007F, 0x0A4D0080, 0x0A4D00C8, 0xCB007100, 0xCB0071FF, 0x08080808]
+        s = [
+            "set sr { type ipv4_addr . inet_service; flags interval; elements = { "
+            + ", ".join(f"{x} . {ports()}" for x in firsts)
+            + " }; }",
+            "map mr { type ipv4_addr . inet_service : verdict; flags interval; elements = { "
+            + ", ".join(
+                f"{x} . {ports()} : {r.choice(['accept', 'drop', 'continue', 'return'])}"
+                for x in firsts
+            )
+            + " }; }",
+            "set sr6 { type ipv6_addr . inet_service; flags interval; elements = { "
+            f"2001:db8:77::/64 . {ports()}, fd99::-fd99::ff . {ports()} }}; }}",
+            "set sri { type ifname . ipv4_addr . inet_service; flags interval; elements = { "
+            f'"eth0" . {firsts[0]} . {ports()}, "wan0" . 0.0.0.0/0 . {ports()} }}; }}',
+            f"map mm {{ type ipv4_addr : mark; flags interval; elements = {{ {firsts[1]} : 0x1, {firsts[2]} : 0x2 }}; }}",
+        ]
+        self.used6 += [0x20010DB8007700000000000000000000, 0xFD9900000000000000000000000000FF]
+        self.nr4, self.nr6, self.vm4 = ["sr"], ["sr6"], ["mr"]
         return s
+
+    def mk_dynamic(self):
+        """Sets that change as packets pass, and elements that expire: nobody can say."""
+        self.nd = []
+        if self.r.random() >= self.unk:
+            return []
+        self.nd = ["sd", "st"]
+        return [
+            "set sd { type ipv4_addr; flags dynamic, timeout; timeout 1m; size 65535; }",
+            f"set st {{ type ipv4_addr; flags timeout; elements = {{ {self.a4(True)} timeout 1h, 10.77.0.50 }}; }}",
+        ]
+
+    def ranged(self, fam):
+        r = self.r
+        c = []
+        if fam != "ip6":
+            c += [f"ip saddr . tcp dport {self.neg()}@sr"] * 3
+            c += ["iifname . ip saddr . tcp dport @sri"]
+        if fam != "ip":
+            c += [f"ip6 saddr . tcp dport {self.neg()}@sr6"]
+        return r.choice(c)
 
     def m4(self):
         r = self.r
@@ -226,6 +285,12 @@ class G:
                 )
                 + (["@th,16,16 11434", "th dport { 11434, 22 }"])
             )
+        if self.nd and fam != "ip6" and r.random() < 0.15:
+            return r.choice(
+                ["ip saddr @sd", "ip saddr != @sd", "ip saddr @st", "add @sd { ip saddr }"]
+            )
+        if self.nr4 and r.random() < 0.12:
+            return self.ranged(fam)
         if r.random() < self.unk * 0.5:
             return r.choice(
                 [
@@ -313,8 +378,23 @@ class G:
                     "ct status & (snat|dnat) == 0",
                     "ct status ! dnat",
                     "ct mark 0x0",
-                    "ct original proto-dst 11434" if False else "ct state new",
+                    "ct state new",
                 ]
+                + (
+                    []
+                    if hook == "prerouting" and prio <= -200 or hook == "mixed"
+                    else [
+                        "meta l4proto tcp ct original proto-dst 11434",
+                        "meta l4proto tcp ct original proto-dst != 8080",
+                        "ct status & snat == 0",
+                    ]
+                    + (
+                        ["ct original ip daddr 10.77.0.2", "ct original ip saddr 10.77.0.0/24"]
+                        if fam != "ip6"
+                        else ["ct original ip6 daddr 2001:db8:77::2"]
+                    )
+                )
+                + []
             )
         if k < 0.76:
             return r.choice(
@@ -442,7 +522,10 @@ class G:
         if k < 0.88:
             return f"meta mark set {r.choice(['0x1', '0x2', '0x3', 'meta mark | 0x2', 'meta mark & 0x1'])}"
         if k < 0.9:
-            return "ct mark set 0x1"
+            c = ["ct mark set 0x1", "ct mark set meta mark", "meta mark set ct mark"]
+            c += ["meta mark set tcp dport map { 11434 : 0x1, 8080 : 0x2 }"]
+            c += ["meta mark set ip saddr map @mm"] * 2 if self.vm4 and fam != "ip6" else []
+            return r.choice(c)
         if k < 0.92 and hook == "prerouting" and prio < -200:
             return "notrack"
         return r.choice(
@@ -474,6 +557,7 @@ class G:
                         "ct state new drop",
                         "ct state invalid drop",
                         "ct direction reply accept",
+                        "meta pkttype host accept",
                         "meta mark != 0x0 drop",
                         "ct mark 0x1 drop",
                         "tcp flags & (syn|ack) == (syn|ack) accept",
@@ -498,7 +582,9 @@ class G:
                 + ([f"jump c{r.randint(ci + 1, nch - 1)}"] if ci + 1 < nch else [])
             )
             k = r.random()
-            if k < 0.3 and fam != "ip6":
+            if self.vm4 and fam != "ip6" and k < 0.5:
+                ms.append("ip saddr . tcp dport vmap @mr")
+            elif k < 0.3 and fam != "ip6":
                 ms.append(f"ip saddr vmap {{ {self.a4(True)} : {v()}, {self.a4(True)} : {v()} }}")
             elif k < 0.45 and fam != "ip6":
                 ms.append(
@@ -541,6 +627,18 @@ class G:
             ]
         )
 
+    def source_nat(self, fam):
+        """A rule that changes the source, of what is forwarded to the container or of answers."""
+        r = self.r
+        m = r.choice(["", 'oifname "docker0"', 'oifname != "lo"', "tcp dport 80", "ct status dnat"])
+        if fam == "ip":
+            v = r.choice(["masquerade", "masquerade", "snat to 172.17.0.1", "accept"])
+        elif fam == "ip6":
+            v = r.choice(["masquerade", "snat to fd17::1", "accept"])
+        else:
+            v = r.choice(["masquerade", "snat ip to 172.17.0.1", "accept"])
+        return f"{m} {v}"
+
     def table(self, fam, idx, nat_ok=True):
         r = self.r
         out = [f"table {fam} t{idx} {{"]
@@ -558,6 +656,9 @@ class G:
                 bases.append(("nat", "prerouting", r.choice([-100, -100, -110, -90, -200, 0, 50])))
                 if r.random() < 0.5:
                     bases.append(("filter", "prerouting", r.choice([-150, -105, -95, -50, 0])))
+                continue
+            if nat_ok and r.random() < (0.3 if "nat" in self.sw else 0.04):
+                bases.append(("nat", "postrouting", r.choice([100, 100, 90])))
                 continue
             if "notrack" in self.sw and r.random() < 0.4:
                 bases.append(("filter", "prerouting", r.choice([-300, -350, -201])))
@@ -600,7 +701,12 @@ class G:
                 else "drop"
             )
             nr = r.randint(0, 7) if ty == "filter" else r.randint(1, 3)
-            rs = [self.rule(fam, hook, prio, -1, nch, ty == "nat") for _ in range(nr)]
+            rs = [
+                self.source_nat(fam)
+                if hook == "postrouting"
+                else self.rule(fam, hook, prio, -1, nch, ty == "nat")
+                for _ in range(nr)
+            ]
             out.append(
                 f"  chain b{j} {{\n    type {ty} hook {hook} priority {prio}; policy {pol};\n"
                 + "".join("    " + x + "\n" for x in rs)
@@ -608,6 +714,94 @@ class G:
             )
         out.append("}")
         return "\n".join(out)
+
+    def ingress(self, idx):
+        """A chain in front of everything else, of family netdev or inet."""
+        r = self.r
+        fam = r.choice(["netdev", "inet"])
+        self.nd, self.vm4, self.nr4 = [], [], []
+        devices = r.choice(['device "eth0"', 'device "wan0"', 'devices = { "eth0", "wg0" }'])
+        out = [f"table {fam} e{idx} {{", "  set se { type ipv4_addr; flags interval; auto-merge;"]
+        out.append(f"    elements = {self.addrset(self.a4, 4)}; }}")
+        out.append(
+            "  chain u {\n"
+            + f"    {self.ingress_match()} {r.choice(['accept', 'drop', 'return'])}"
+            + "\n  }"
+        )
+        out.append("  chain i {")
+        policy = r.choice(["accept", "accept", "drop"])
+        out.append(
+            f"    type filter hook ingress {devices} priority {r.choice([0, -10, -500, 10])}; policy {policy};"
+        )
+        for _ in range(r.randint(0, 3)):
+            ms = [self.ingress_match() for _ in range(r.choice([1, 1, 2]))]
+            if r.random() < 0.15:
+                ms = ["tcp dport vmap { 11434 : jump u, 22 : drop }"]
+            else:
+                ms.append(
+                    r.choice(
+                        [
+                            "accept",
+                            "drop",
+                            "jump u",
+                            "goto u",
+                            "meta mark set 0x1",
+                            "return",
+                            "continue",
+                        ]
+                    )
+                )
+            out.append("    " + " ".join(ms))
+        if policy == "drop":
+            out.append(
+                f"    {r.choice(['tcp flags & (syn|ack) != 0 accept', 'ip protocol tcp accept', 'meta protocol { ip, ip6 } accept'])}"
+            )
+        out += ["  }", "}"]
+        return "\n".join(out)
+
+    def ingress_match(self):
+        r = self.r
+        return r.choice(
+            [
+                lambda: f"ip saddr {self.neg()}{self.a4()}",
+                lambda: f"ip saddr {self.neg()}{self.addrset(self.a4, 4)}",
+                lambda: f"ip saddr {self.neg()}@se",
+                lambda: f"ip6 saddr {self.neg()}{self.a6()}",
+                lambda: f"tcp dport {self.neg()}{self.port()}",
+                lambda: f'iifname {self.neg()}"{r.choice(IFS)}"',
+                lambda: r.choice(
+                    ["meta protocol ip", "meta l4proto tcp", "meta mark 0x0", "ip daddr 10.77.0.2"]
+                ),
+                lambda: r.choice(
+                    ["tcp flags & (fin|syn|rst|ack) == syn", "meta pkttype host", "udp dport 53"]
+                ),
+            ]
+        )()
+
+    def same_tuple(self):
+        """A translation that may change nothing, and what looks at its bit."""
+        r = self.r
+        return (
+            "table inet q {\n  chain n {\n    type nat hook prerouting priority -100;\n"
+            f"    meta l4proto tcp redirect to :{r.choice([11434, 8080])}\n  }}\n"
+            "  chain f {\n    type filter hook input priority 0; policy accept;\n"
+            f"    ct status {r.choice(['dnat', '! dnat'])} {r.choice(['drop', 'meta mark set 0x1'])}\n"
+            "    meta mark 0x1 drop\n  }\n}"
+        )
+
+    def one_priority(self):
+        """Chains of one priority in one table: the youngest runs first."""
+        r = self.r
+        hook = "type filter hook input priority 0; policy accept;"
+        writer = f"    meta mark set {r.choice(['0x1', '0x2'])}"
+        reader = f"    meta mark {r.choice(['0x1', '0x2'])} {r.choice(['drop', 'accept'])}\n    meta mark 0x0 drop"
+        self.n4 = []  # sets are those of other tables
+        bodies = [writer, reader, f"    {self.m4()} meta mark set 0x2"]
+        r.shuffle(bodies)
+        chains = "".join(
+            f"  chain p{i} {{\n    {hook}\n{body}\n  }}\n" for i, body in enumerate(bodies)
+        )
+        return f"table inet p {{\n{chains}}}"
 
     def ruleset(self):
         r = self.r
@@ -623,4 +817,11 @@ class G:
                 ["ip"],
             ]
         )
-        return "\n".join(self.table(f, i) for i, f in enumerate(fams)) + "\n"
+        tables = [self.table(f, i) for i, f in enumerate(fams)]
+        if r.random() < 0.15:
+            tables.append(self.ingress(len(fams)))
+        if "nat" in self.sw and r.random() < 0.3:
+            tables.append(self.same_tuple())
+        if "prio" in self.sw and r.random() < 0.5:
+            tables.append(self.one_priority())
+        return "\n".join(tables) + "\n"
