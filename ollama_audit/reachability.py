@@ -173,5 +173,7 @@ def _evidence(endpoint: Endpoint, part: ZoneReach) -> Evidence:
     to += f" (from outside {', '.join(part.external)})" if part.external else ""
     through = f" by {', '.join(part.interfaces)}" if part.interfaces else ""
     networks = ", ".join(part.networks) or "everywhere"
+    if part.zone is Zone.INTERNET and part.extent is Extent.ALL:
+        networks = "everywhere on the internet"  # their list is long and says no more
     because = "; ".join(part.because) or "nothing filters it"
     return Evidence(_path(endpoint), f"{family} from {networks}{to}{through}: {because}")

@@ -2,13 +2,14 @@
 
 ## What it checks
 
-No way to Ollama lets a network in by IPv6 that it keeps out, or lets in only in part, by IPv4.
+No way to Ollama lets a network in by IPv6 that it keeps out, or lets in only in part, by IPv4. Nor
+the internet by a global IPv6 address, where by IPv4 only the local network comes as far as here.
 
 ## Why it matters
 
-Nobody does that on purpose. It happens when a firewall was set up for IPv4 alone, and it is
-easily overlooked: `OLLAMA_HOST=0.0.0.0` opens IPv6 as well, and IPv6 addresses are often public,
-with no router's translation in front of them.
+Nobody does that on purpose. It happens when a firewall was set up for IPv4 alone, or when a
+router's translation was taken for one, and it is easily overlooked: `OLLAMA_HOST=0.0.0.0` opens
+IPv6 as well, and IPv6 addresses are often public, with no translation in front of them.
 
 ## Fix by hand
 
@@ -18,7 +19,8 @@ the same rules with `ip6tables`. Or let Ollama listen on 127.0.0.1 only.
 
 ## Limits
 
-Ways that ask for a login are left out. That a network has no IPv4 at all is not a failure.
+Ways that ask for a login are left out. That a host has no IPv4 at all is not a failure. A router's
+IPv6 firewall, which may keep the internet out, cannot be seen from the host.
 
 ## References
 
@@ -53,6 +55,14 @@ from ollama_audit.rule import (
     unread,
     unseen,
 )
+
+_UNADDRESSED = ZoneReach(
+    zone=Zone.INTERNET,
+    family=Family.IPV4,
+    extent=Extent.NONE,
+    because=("no public IPv4 address leads here",),
+)
+"""How the internet comes by IPv4 to a host with private addresses: not by itself."""
 
 _WIDTH = {Extent.NONE: 0, Extent.SOME: 1, Extent.ALL: 2}
 
@@ -103,6 +113,10 @@ def _pairs(host: Host) -> Iterator[tuple[int, Zone, ZoneReach, ZoneReach]]:
             key = endpoint.namespace, endpoint.port, part.zone, part.family
             if key not in widest or _rank(part) > _rank(widest[key]):
                 widest[key] = part
+    for namespace, port in dict.fromkeys(key[:2] for key in widest):
+        lan = widest.get((namespace, port, Zone.LAN, Family.IPV4))
+        if lan is not None and lan.open:
+            widest.setdefault((namespace, port, Zone.INTERNET, Family.IPV4), _UNADDRESSED)
     for (namespace, port, zone, family), v4 in widest.items():
         v6 = widest.get((namespace, port, zone, Family.IPV6))
         if family is Family.IPV4 and v6 is not None:

@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from ollama_audit.collect.edge import igd
+from ollama_audit.collect.edge import Beyond, igd
+from ollama_audit.collect.edge.read import read_edge
 from ollama_audit.collect.edge.router import LIMIT_S, default_gateway, read_router
-from ollama_audit.observed import Observed
+from ollama_audit.observed import Known, Observed
 from ollama_audit.snapshot.edge import Forwarding, Router
 from tests.collect.igd import ADDRESS, OTHER, Odd
 from tests.collect.netns import Netns, needs_root, reason_of, value_of
@@ -139,6 +140,20 @@ def test_a_bad_router_leaves_it_unknown_and_nobody_else_is_asked(mode: Odd, reas
     answer, printed = odd(mode)
     assert reason in reason_of(value_of(answer).forwardings)
     assert printed == ""
+
+
+def test_it_is_asked_from_the_hosts_own_namespace_and_only_when_told_to() -> None:
+    with home() as place:
+        pid = place.host.start("sleep", "60")
+        place.router.start(sys.executable, str(ODD), "plain")
+        until(place.router, ":5000 ")
+        until(place.router, ":1900 ")
+        there = Known((replace(HOST, pid=pid),), "/proc/PID/ns/net")
+        edge = read_edge(there, frozenset({Beyond.ASK_ROUTER}))
+        assert edge.router is not None
+        assert value_of(edge.router).address == ADDRESS
+        assert edge.public_addresses is None
+        assert read_edge(there, frozenset()).router is None
 
 
 def test_an_answer_from_another_machine_is_not_heard() -> None:

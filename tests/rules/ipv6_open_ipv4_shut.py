@@ -49,6 +49,28 @@ CASES = [
         "IPv6 from internet",
     ),
     Case(
+        "at home: private IPv4 behind a router, and a global IPv6 address",
+        host(exposure=exposure(endpoint(lan=(ALL, ALL), internet=(ABSENT, ALL)))),
+        Status.FAIL,
+        "IPv4 from internet: nobody gets in (no public IPv4 address leads here)",
+    ),
+    Case(
+        "at home, IPv6 from the internet shut",
+        host(exposure=exposure(endpoint(lan=(ALL, ALL), internet=(ABSENT, NONE)))),
+        Status.PASS,
+    ),
+    Case(
+        "at home, IPv6 from the internet unclear",
+        host(exposure=exposure(endpoint(lan=(ALL, ALL), internet=(ABSENT, UNKNOWN)))),
+        Status.UNKNOWN,
+        "who of internet gets to port 11434 by ipv6",
+    ),
+    Case(
+        "a host without IPv4, open to the internet",
+        host(exposure=exposure(endpoint(lan=(ABSENT, ALL), internet=(ABSENT, ALL)))),
+        Status.PASS,
+    ),
+    Case(
         "two sockets of one port, the IPv4 one open too",
         host(
             exposure=exposure(

@@ -37,7 +37,7 @@ SCENARIOS = [
         without=("public4",),
         addresses={"carrier4": "100.70.1.10"},
         truth={"uplink4 -> carrier4": OPEN, "internet6 -> lan6": OPEN, "lan4 -> lan4": OPEN},
-        findings={"reachable-from-internet": "fail"},
+        findings={"reachable-from-internet": "fail", "ipv6-open-ipv4-shut": "fail"},
     ),
     Scenario(
         name="ipv6-only",
