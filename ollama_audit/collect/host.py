@@ -21,6 +21,8 @@ from ollama_audit.collect.ollama import ask, unasked
 from ollama_audit.collect.platform import read_cloud, read_platform, read_privileges
 from ollama_audit.collect.proc import CURE, describe, environment_of
 from ollama_audit.collect.processes import Scan, runners_of, scan
+from ollama_audit.collect.socket_units import read_socket_units
+from ollama_audit.collect.ssh_sessions import read_ssh_sessions
 from ollama_audit.collect.systemd import read_units
 from ollama_audit.observed import Known, Observed, Unknown, known_or
 from ollama_audit.snapshot.edge import Edge
@@ -60,6 +62,7 @@ def collect(*, probe: bool = True, beyond: frozenset[Beyond] = frozenset()) -> H
     owners = _others(
         known_or(namespaces, ()), found.forwarders, {process.pid for process in running}
     )
+    sockets = Later(partial(read_socket_units, owners))
     edge = Later(partial(_edge, namespaces, beyond)) if beyond else None
     sources, gaps = read_environment_sources(running)
     units = asked_units.result()
@@ -79,6 +82,8 @@ def collect(*, probe: bool = True, beyond: frozenset[Beyond] = frozenset()) -> H
         configurations=read_configurations(owners, known_or(namespaces, ()), probe=probe),
         engines=placed(engines.result(), known_or(namespaces, ())),
         units=units,
+        socket_units=sockets.result(),
+        ssh_sessions=read_ssh_sessions(owners, known_or(namespaces, ())),
         environment_sources=sources,
         environment_gaps=gaps,
         files=read_files(

@@ -17,7 +17,7 @@ from ollama_audit.snapshot.host import HostSnapshot
 from ollama_audit.snapshot.network import Interface, Listener, NetworkNamespace
 from ollama_audit.snapshot.probe import Probe
 from ollama_audit.snapshot.process import OllamaServer, Process
-from ollama_audit.snapshot.service import SystemdUnit
+from ollama_audit.snapshot.service import SshSession, SystemdUnit
 
 
 class Terrain:
@@ -89,6 +89,11 @@ class Terrain:
     def units(self) -> dict[tuple[str, str], SystemdUnit]:
         """Units by owner and name."""
         return {(unit.owner, unit.name): unit for unit in known_or(self.snapshot.units, ())}
+
+    @cached_property
+    def sessions(self) -> dict[int, SshSession]:
+        """Sessions of the SSH server by the process id of the server's side."""
+        return {session.pid: session for session in self.snapshot.ssh_sessions}
 
     def unit_of(self, process: Process) -> SystemdUnit | None:
         """The unit that runs a process, if the snapshot holds it."""

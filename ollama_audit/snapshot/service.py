@@ -70,3 +70,16 @@ class SocketUnit(msgspec.Struct, frozen=True, kw_only=True):
     """The unit that it starts (Triggers=)."""
     arguments: Observed[tuple[str, ...]]
     """ExecStart= of that service, with secrets masked."""
+    owner: str = ""
+    """The user whose service manager holds it; empty for the system's."""
+
+
+class SshSession(msgspec.Struct, frozen=True, kw_only=True):
+    """A session of the SSH server that listens for its client (ssh(1), -R)."""
+
+    pid: int
+    """The server's process for it."""
+    peer: str
+    """The client's address; empty when it was not found."""
+    client: Observed[int]
+    """The process id of the client, when it runs on this host."""
