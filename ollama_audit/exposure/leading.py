@@ -35,7 +35,9 @@ def _leads_on(terrain: Terrain, namespace: NetworkNamespace, listener: Listener)
     if any(pid in terrain.servers for pid in owners):
         return True
     return passes_on(terrain, listener) and any(
-        step.namespace is None or _address_leads(terrain, step.namespace, step.address, step.port)
+        _address_leads(terrain, step.namespace, step.address, step.port)
+        if step.namespace is not None
+        else not step.guess
         for step in onward(terrain, namespace, listener, owners)
     )
 

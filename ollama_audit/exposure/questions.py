@@ -12,7 +12,7 @@ from ipaddress import ip_address
 from typing import TypeAlias
 
 from ollama_audit.exposure.forwarders import Onward, forwarder, no_way, onward, passes_on
-from ollama_audit.exposure.forwarders.relays import literal
+from ollama_audit.exposure.forwarders.relays.target import literal
 from ollama_audit.exposure.sockets import candidates
 from ollama_audit.exposure.terrain import Terrain
 from ollama_audit.firewall.answer import LOCAL_CLIENT, Effect, Query

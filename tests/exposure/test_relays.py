@@ -11,7 +11,7 @@ from ollama_audit.exposure.forwarders.clients import Clients
 from ollama_audit.exposure.model import Encryption, Login
 from ollama_audit.exposure.terrain import Terrain
 from ollama_audit.observed import Known, Unknown
-from ollama_audit.snapshot.service import SocketUnit
+from ollama_audit.snapshot.service import SocketUnit, SshSession
 from tests.hosts import host, listener, namespace, process
 
 DOCKER_PROXY = [
@@ -22,9 +22,10 @@ DOCKER_PROXY = [
 
 
 def steps(name: str, *arguments: str, sockets: tuple[SocketUnit, ...] = ()) -> tuple[Onward, ...]:
-    running = replace(process(77, name=name), arguments=Known(arguments, "/proc/77/cmdline"))
+    pid = 1 if name == "systemd" else 77
+    running = replace(process(pid, name=name), arguments=Known(arguments, "/proc/77/cmdline"))
     snapshot = replace(host().snapshot, socket_units=Known(sockets, "systemctl show"))
-    at = listener("0.0.0.0:8080", owners=77)
+    at = listener("0.0.0.0:8080", owners=pid)
     return FORWARDERS[name](Terrain(snapshot), namespace(at), at, running)
 
 
@@ -34,7 +35,25 @@ def steps(name: str, *arguments: str, sockets: tuple[SocketUnit, ...] = ()) -> t
         ("socat", ["socat", "TCP-LISTEN:8080,fork", "TCP:127.0.0.1:11434"], "127.0.0.1", 11434),
         ("socat", ["socat", "-d", "TCP6-LISTEN:8080", "TCP6:[::1]:11434"], "::1", 11434),
         ("socat", ["socat", "tcp-l:8080", "tcp4:localhost:11434"], "127.0.0.1", 11434),
+        ("socat", ["socat", "TCP:127.0.0.1:11434", "TCP-LISTEN:8080"], "127.0.0.1", 11434),
+        ("socat", ["socat", "TCP-LISTEN:8080", "EXEC:nc 127.0.0.1 11434"], "127.0.0.1", 11434),
+        ("socat", ["socat", "TCP-LISTEN:8080", "OPENSSL:127.0.0.1:443"], "127.0.0.1", 443),
         ("redir", ["redir", "-n", "0.0.0.0:8080", "127.0.0.1:11434"], "127.0.0.1", 11434),
+        ("redir", ["redir", "--lport=8080", "--cport=11434"], "127.0.0.1", 11434),
+        ("redir", ["redir", "--lport", "80", "--caddr", "::1", "--cport", "11434"], "::1", 11434),
+        ("simpleproxy", ["simpleproxy", "-L", "8080", "-R", "[::1]:11434"], "::1", 11434),
+        ("ncat", ["ncat", "-lk", "8080", "--sh-exec", "ncat ::1 11434"], "::1", 11434),
+        ("nc", ["nc", "-l", "-p", "8080", "-c", "exec nc 127.0.0.1 11434"], "127.0.0.1", 11434),
+        (
+            "ncat",
+            ["ncat", "-l", "80", "-e", "/bin/socat - TCP:127.0.0.1:11434"],
+            "127.0.0.1",
+            11434,
+        ),
+        ("gost", ["gost", "-L", "tcp://:8080/127.0.0.1:11434"], "127.0.0.1", 11434),
+        ("gost", ["gost", "-L=http://:3128", "-L=tcp://:8080/:11434"], "127.0.0.1", 11434),
+        ("ssh", ["ssh", "-gNL", "8080:127.0.0.1:11434", "me@localhost"], "127.0.0.1", 11434),
+        ("ssh", ["ssh", "-N", "-L*:8080:[::1]:11434", "127.0.0.1", "-v"], "::1", 11434),
         (
             "systemd-socket-",
             ["/lib/systemd/systemd-socket-proxyd", "--exit-idle-time=5s", "127.0.0.1:11434"],
@@ -63,6 +82,16 @@ def test_a_relay_leads_where_its_arguments_say(
         ("socat", ["socat", "TCP-LISTEN:8080", "TCP:gpu-box:11434"]),
         ("socat", ["socat", "TCP-LISTEN:8080", "EXEC:/usr/local/bin/serve"]),
         ("socat", ["socat"]),
+        ("socat", ["socat", "TCP-LISTEN:8080,tcpwrap", "TCP:127.0.0.1:11434"]),
+        ("socat", ["socat", "TCP-LISTEN:8080", "UNIX-CONNECT:/run/front.sock"]),
+        ("simpleproxy", ["simpleproxy", "-L", "80", "-R", "127.0.0.1:11434", "-S", "a:1"]),
+        ("ncat", ["ncat", "-l", "3128", "--proxy-type", "http"]),
+        ("ncat", ["ncat", "-l", "80", "--allow", "friends", "-c", "nc 127.0.0.1 11434"]),
+        ("gost", ["gost", "-L", "socks5://:8080"]),
+        ("gost", ["gost", "-L", "tcp://:8080/127.0.0.1:11434", "-F", "relay://far:1"]),
+        ("ssh", ["ssh", "-J", "hop", "-L", "8080:127.0.0.1:11434", "localhost"]),
+        ("ssh", ["ssh", "-D", "8080", "localhost"]),
+        ("inetd", ["/usr/sbin/inetd"]),
         ("docker-proxy", ["docker-proxy", "-container-ip", "172.17.0.2"]),
         ("ssh", ["ssh", "-L", "8080:127.0.0.1:11434", "box"]),
         ("sshd", ["sshd: ada@pts/0"]),
@@ -77,6 +106,95 @@ def test_what_cannot_be_followed_is_unclear_and_says_why(name: str, arguments: l
     assert step.namespace is None
     assert step.login is Login.UNKNOWN
     assert step.reason
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("nc", ["nc", "-l", "8080"]),
+        ("ncat", ["ncat", "-l", "8080", "-e", "/usr/local/bin/serve"]),
+        ("socat", ["socat", "TCP-LISTEN:8080", "SYSTEM:date"]),
+    ],
+)
+def test_what_merely_might_pass_connections_on_is_a_guess(name: str, arguments: list[str]) -> None:
+    (step,) = steps(name, *arguments)
+
+    assert step.namespace is None
+    assert step.guess
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("socat", ["socat", "TCP-LISTEN:8080", "-"]),
+        ("socat", ["socat", "TCP-LISTEN:8080", "CREATE:/tmp/received"]),
+        ("ncat", ["ncat", "-l", "8080", "--broker"]),
+    ],
+)
+def test_what_keeps_connections_to_itself_leads_nowhere(name: str, arguments: list[str]) -> None:
+    assert steps(name, *arguments) == ()
+
+
+def test_ncat_serves_whom_it_allows_and_does_not_deny() -> None:
+    (step,) = steps(
+        *("ncat", "ncat", "-l", "8080", "--allow", "192.0.2.0/24,198.51.100.7"),
+        *("--deny", "192.0.2.9", "--ssl", "--sh-exec", "nc 127.0.0.1 11434"),
+    )
+
+    wanted = Clients.within("192.0.2.0/24") | Clients.within("198.51.100.7")
+    assert step.admits == wanted - Clients.within("192.0.2.9")
+    assert step.tls is Encryption.TLS
+
+
+def session(client: int | None, *arguments: str) -> tuple[Onward, ...]:
+    """What a session of the SSH server does whose client has these arguments."""
+    running = replace(
+        process(77, name="sshd-session"), arguments=Known(("sshd-session: ada@notty",), "/proc")
+    )
+    ssh = replace(process(78, name="ssh"), arguments=Known(arguments, "/proc/78/cmdline"))
+    whole = host().snapshot
+    away = Unknown("the client of this session is not on this host", "/proc/PID/net/tcp")
+    found = SshSession(pid=77, peer="127.0.0.1", client=Known(client, "/proc") if client else away)
+    snapshot = replace(whole, processes=(running, ssh), ssh_sessions=(found,))
+    at = listener("0.0.0.0:8080", owners=77)
+    return FORWARDERS["sshd-session"](Terrain(snapshot), namespace(at), at, running)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("ssh", "-N", "-R", "*:8080:127.0.0.1:11434", "root@127.0.0.1"),
+        ("ssh", "-NfR8080:127.0.0.1:11434", "root@127.0.0.1"),
+        ("ssh", "-p", "22", "-o", "RemoteForward=8080 127.0.0.1:11434", "localhost", "sleep", "9"),
+        ("ssh", "-R", "9090:127.0.0.1:1", "-R", "[::]:8080:localhost:11434", "localhost"),
+    ],
+)
+def test_a_remote_forward_from_this_host_leads_where_its_client_says(
+    arguments: tuple[str, ...],
+) -> None:
+    (step,) = session(78, *arguments)
+
+    assert (step.address, step.port) == ("127.0.0.1", 11434)
+    assert step.namespace is not None
+
+
+@pytest.mark.parametrize(
+    ("client", "arguments"),
+    [
+        (None, ()),
+        (78, ("ssh", "-R", "9090:127.0.0.1:11434", "localhost")),
+        (78, ("ssh", "-R", "8080", "localhost")),
+        (99, ("ssh", "-R", "8080:127.0.0.1:11434", "localhost")),
+    ],
+)
+def test_a_remote_forward_of_somebody_else_is_unclear(
+    client: int | None, arguments: tuple[str, ...]
+) -> None:
+    (step,) = session(client, *arguments)
+
+    assert step.namespace is None
+    assert "from 127.0.0.1" in step.reason
+    assert "GatewayPorts" in step.cure
 
 
 def test_the_ssh_server_itself_is_no_way_to_ollama() -> None:
@@ -108,6 +226,31 @@ def test_a_socket_that_systemd_holds_leads_where_its_service_leads() -> None:
     proxy = ("/lib/systemd/systemd-socket-proxyd", "127.0.0.1:11434")
     (step,) = steps("systemd", "/sbin/init", sockets=(socket_unit(proxy),))
     assert (step.address, step.port) == ("127.0.0.1", 11434)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("/usr/sbin/sshd", "-D"), []),
+        (("/usr/sbin/cupsd", "-l"), []),
+        (("/usr/bin/socat", "TCP-LISTEN:8080", "TCP:127.0.0.1:11434"), [("127.0.0.1", False)]),
+        (("/usr/local/bin/api",), [("", True)]),
+    ],
+)
+def test_a_socket_is_judged_by_the_program_that_systemd_starts(
+    arguments: tuple[str, ...], expected: list[tuple[str, bool]]
+) -> None:
+    found = steps("systemd", "/sbin/init", sockets=(socket_unit(arguments),))
+
+    assert [(step.address, step.guess) for step in found] == expected
+
+
+def test_a_socket_of_a_user_is_not_the_systems() -> None:
+    unit = replace(socket_unit(("/lib/systemd/systemd-socket-proxyd", "[::1]:11434")), owner="ada")
+
+    (step,) = steps("systemd", "/sbin/init", sockets=(unit,))
+
+    assert step.namespace is None
 
 
 def test_a_socket_of_a_service_that_cannot_be_read_is_unclear() -> None:

@@ -14,15 +14,16 @@ from datetime import datetime
 from types import MappingProxyType
 
 from ollama_audit.collect.configurations.apache import APACHE
-from ollama_audit.collect.configurations.applications import APPLICATIONS
 from ollama_audit.collect.configurations.caddy import CADDY
 from ollama_audit.collect.configurations.cloudflared import CLOUDFLARED
 from ollama_audit.collect.configurations.frpc import FRPC
 from ollama_audit.collect.configurations.haproxy import HAPROXY
+from ollama_audit.collect.configurations.inetd import INETD, XINETD
 from ollama_audit.collect.configurations.lighttpd import LIGHTTPD
 from ollama_audit.collect.configurations.nginx import NGINX
 from ollama_audit.collect.configurations.ngrok import NGROK
 from ollama_audit.collect.configurations.rathole import RATHOLE
+from ollama_audit.collect.configurations.rinetd import RINETD
 from ollama_audit.collect.configurations.start import Program, Start
 from ollama_audit.collect.configurations.tailscaled import TAILSCALED
 from ollama_audit.collect.configurations.told_by_arguments import (
@@ -49,7 +50,6 @@ _MOST_BYTES = 32 << 20
 
 PROGRAMS: Mapping[str, Program] = MappingProxyType(
     {
-        **APPLICATIONS,
         "angie": NGINX,
         "apache2": APACHE,
         "bore": BORE,
@@ -61,6 +61,7 @@ PROGRAMS: Mapping[str, Program] = MappingProxyType(
         "gost": GOST,
         "haproxy": HAPROXY,
         "httpd": APACHE,
+        "inetd": INETD,
         "inlets": INLETS,
         "inlets-pro": INLETS,
         "lighttpd": LIGHTTPD,
@@ -73,8 +74,10 @@ PROGRAMS: Mapping[str, Program] = MappingProxyType(
         "playit-agent": PLAYIT,
         "playitd": PLAYIT,
         "rathole": RATHOLE,
+        "rinetd": RINETD,
         "tailscaled": TAILSCALED,
         "traefik": TRAEFIK,
+        "xinetd": XINETD,
         "zrok": ZROK,
         "zrok2": ZROK,
     }

@@ -14,15 +14,27 @@ from types import MappingProxyType
 
 import msgspec
 
-from ollama_audit.exposure.forwarders import relays
 from ollama_audit.exposure.forwarders.apache import apache
-from ollama_audit.exposure.forwarders.applications import NAMES, application
 from ollama_audit.exposure.forwarders.caddy import caddy
 from ollama_audit.exposure.forwarders.chisel import chisel
 from ollama_audit.exposure.forwarders.docker import docker_proxy
 from ollama_audit.exposure.forwarders.haproxy import haproxy
 from ollama_audit.exposure.forwarders.lighttpd import lighttpd
 from ollama_audit.exposure.forwarders.nginx import nginx
+from ollama_audit.exposure.forwarders.relays import holds_only
+from ollama_audit.exposure.forwarders.relays.activated import started_for
+from ollama_audit.exposure.forwarders.relays.commands import (
+    gost,
+    kubectl,
+    netcat,
+    redir,
+    simpleproxy,
+    socat,
+    socket_proxyd,
+)
+from ollama_audit.exposure.forwarders.relays.inetd import inetd, xinetd
+from ollama_audit.exposure.forwarders.relays.rinetd import rinetd
+from ollama_audit.exposure.forwarders.relays.ssh import ssh, sshd
 from ollama_audit.exposure.forwarders.rootless import pasta, rootlesskit, rootlessport
 from ollama_audit.exposure.forwarders.step import Forwarder, Onward, unclear
 from ollama_audit.exposure.forwarders.unfollowed import unfollowed
@@ -34,38 +46,64 @@ from ollama_audit.snapshot.process import Process
 
 __all__ = ["FORWARDERS", "Onward", "forwarder", "no_way", "onward", "passes_on"]
 
+
+def _activated(
+    terrain: Terrain, namespace: NetworkNamespace, listener: Listener, process: Process
+) -> tuple[Onward, ...]:
+    """A socket that systemd holds for a service: it leads where the service will lead."""
+    service = started_for(terrain, listener, process)
+    if isinstance(service, Onward):
+        return (service,)
+    if no_way(terrain, service):
+        return ()
+    follow = forwarder(service)
+    if follow is not None and follow is not _activated:
+        return follow(terrain, namespace, listener, service)
+    reason = f"systemd starts {service.name} for whoever connects to {listener}"
+    return (unclear(service, reason, guess=True),)
+
+
 FORWARDERS: Mapping[str, Forwarder] = MappingProxyType(
     {
-        **dict.fromkeys(NAMES, application),
         "angie": nginx,
         "apache2": apache,
         "caddy": caddy,
         "chisel": chisel,
-        "conmon": relays.holds_only,
+        "conmon": holds_only,
         "docker-proxy": docker_proxy,
-        "dockerd": relays.holds_only,
+        "dockerd": holds_only,
         "haproxy": haproxy,
         "httpd": apache,
-        "kubectl": relays.kubectl,
+        "gost": gost,
+        "inetd": inetd,
+        "kubectl": kubectl,
         "lighttpd": lighttpd,
         "nginx": nginx,
         "openresty": nginx,
-        "ncat": relays.unread,
+        "nc": netcat,
+        "nc.openbsd": netcat,
+        "nc.traditional": netcat,
+        "ncat": netcat,
+        "netcat": netcat,
+        "openbsd-inetd": inetd,
         "passt": pasta,
         "pasta": pasta,
         "pasta.avx2": pasta,
-        "redir": relays.redir,
-        "rinetd": relays.unread,
+        "redir": redir,
+        "rinetd": rinetd,
         "rootlessport": rootlessport,
         "rootlesskit": rootlesskit,
         "slirp4netns": rootlessport,
-        "socat": relays.socat,
-        "ssh": relays.ssh,
-        "sshd": relays.sshd,
-        "systemd": relays.activated,
-        "systemd-socket-": relays.socket_proxyd,
+        "simpleproxy": simpleproxy,
+        "socat": socat,
+        "ssh": ssh,
+        "sshd": sshd,
+        "sshd-session": sshd,
+        "systemd-socket-": socket_proxyd,
+        "systemd-socket-proxyd": socket_proxyd,
+        "systemd": _activated,
         "traefik": unfollowed,
-        "xinetd": relays.unread,
+        "xinetd": xinetd,
     }
 )
 """By a name that the process goes by (`Process.called`); /proc/PID/comm has 15 characters."""
@@ -125,7 +163,7 @@ def _onward(
         f"{process.name} ({process.pid}) listens at {listener}; whether it passes requests on to "
         "Ollama is not known"
     )
-    return (_placed(terrain, process, unclear(process, reason)),)
+    return (_placed(terrain, process, unclear(process, reason, guess=True)),)
 
 
 def _placed(terrain: Terrain, process: Process, step: Onward) -> Onward:

@@ -29,13 +29,13 @@ class Onward:
     services: tuple[str, ...] = ()
     """The services that it asks who may pass; see `Gate`."""
     open_paths: tuple[str, ...] = ()
-    only_paths: tuple[str, ...] = ()
-    """The API paths that it lets through, where it is not all of them."""
     tls: Encryption = Encryption.PLAIN
     hosts: tuple[str, ...] | None = None
     """The Host headers it sends along; None when a client can choose them."""
     reason: str = ""
     """Why it is not known where it leads."""
+    guess: bool = False
+    """It is a program that merely might pass connections on, as any program may."""
     cure: str = ""
 
 
@@ -45,7 +45,14 @@ its configuration proves that this listener leads nowhere, or one without a name
 cannot be said."""
 
 
-def unclear(process: Process, reason: str, *, kind: str = "application", cure: str = "") -> Onward:
+def unclear(
+    process: Process,
+    reason: str,
+    *,
+    kind: str = "application",
+    cure: str = "",
+    guess: bool = False,
+) -> Onward:
     """The step of a process of which it cannot be said where it leads, and why."""
     return Onward(
         hop=Hop(kind=kind, name=f"{process.name} ({process.pid})", pid=process.pid),
@@ -53,4 +60,5 @@ def unclear(process: Process, reason: str, *, kind: str = "application", cure: s
         tls=Encryption.UNKNOWN,
         reason=reason,
         cure=cure,
+        guess=guess,
     )

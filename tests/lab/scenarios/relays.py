@@ -8,7 +8,8 @@ from tests.lab.scenario import NOTHING, OPEN, Scenario
 def relay(name: str, about: str, setup: str, truth: dict[str, str]) -> Scenario:
     """The relay on 8080, the server as installed."""
     ready = f"until_open 11434\n{setup}\nuntil_open 8080"
-    return Scenario(name=name, about=about, setup=ready, ports=(8080, 11434), truth=truth)
+    ports = (80, 8080, 11434) if "dport 80 " in setup else (8080, 11434)
+    return Scenario(name=name, about=about, setup=ready, ports=ports, truth=truth)
 
 
 OPEN_ON_8080 = {
@@ -87,6 +88,113 @@ END
             until_open 8081
             systemd-run -q socat TCP4-LISTEN:8080,fork TCP4:127.0.0.1:8081
           """,
+        OPEN_ON_8080,
+    ),
+    relay(
+        "socat-range",
+        "socat serves one network",
+        "systemd-run -q socat TCP4-LISTEN:8080,fork,range=192.168.77.0/24 TCP4:127.0.0.1:11434",
+        {"lan4 -> lan4:8080": OPEN, "internet4 -> *:8080": NOTHING},
+    ),
+    relay(
+        "ncat",
+        "ncat that starts another ncat for the LAN and the host",
+        """
+            systemd-run -q ncat -l -k 8080 --allow 192.168.77.0/24,127.0.0.1 \
+              --sh-exec 'ncat 127.0.0.1 11434'
+        """,
+        {"lan4 -> lan4:8080": OPEN, "internet4 -> *:8080": NOTHING, "lan6 -> *:8080": NOTHING},
+    ),
+    relay(
+        "redir",
+        "redir 3.x",
+        "systemd-run -q redir -n :8080 127.0.0.1:11434",
+        {"lan4 -> lan4:8080": OPEN},
+    ),
+    relay(
+        "rinetd-allow",
+        "rinetd with an allow and a deny pattern",
+        """
+            printf '%s\n' 'allow 192.168.77.*' 'allow 127.0.0.*' \
+              '0.0.0.0 8080 127.0.0.1 11434' 'deny 192.168.77.10' >/etc/rinetd.conf
+            systemctl start rinetd
+        """,
+        {"lan4 -> lan4:8080": OPEN, "internet4 -> *:8080": NOTHING, "own4 -> *:8080": NOTHING},
+    ),
+    relay(
+        "xinetd-only-from",
+        "xinetd for the LAN and others, without one of them",
+        """
+            cat >/etc/xinetd.d/ollama <<'END'
+service ollama
+{
+  type = UNLISTED
+  port = 8080
+  socket_type = stream
+  protocol = tcp
+  user = nobody
+  wait = no
+  cps = 1000 1
+  per_source = UNLIMITED
+  redirect = 127.0.0.1 11434
+  only_from = 192.168.77.0 127.0.0.1 203.0.113.0/24
+  no_access = 203.0.113.60
+}
+END
+            systemctl start xinetd
+        """,
+        {
+            "lan4 -> lan4:8080": OPEN,
+            "internet4 -> lan4:8080": OPEN,
+            "uplink4 -> *:8080": NOTHING,
+            "vpn4 -> *:8080": NOTHING,
+        },
+    ),
+    relay(
+        "ssh-local-forward",
+        "ssh -g -L through the host itself",
+        """
+            ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id; cp /root/.ssh/id.pub \
+              /root/.ssh/authorized_keys
+            mkdir -p /run/sshd; systemctl start ssh
+            systemd-run -q ssh -gN -i /root/.ssh/id -o StrictHostKeyChecking=no \
+              -L 8080:127.0.0.1:11434 root@127.0.0.1
+        """,
+        OPEN_ON_8080,
+    ),
+    Scenario(
+        name="unit-socket-idle",
+        about="a socket that systemd holds for a relay that does not run just now",
+        setup="""
+            until_open 11434
+            printf '[Socket]\nListenStream=8080\n' >/etc/systemd/system/front.socket
+            printf '[Service]\nExecStart=/lib/systemd/systemd-socket-proxyd 127.0.0.1:11434\n' \
+              >/etc/systemd/system/front.service
+            systemctl daemon-reload; systemctl start front.socket
+            curl -fsS --interface 192.168.77.10 http://192.168.77.10:8080/api/version >/dev/null
+            systemctl stop front.service; systemctl is-active -q front.socket
+        """,
+        truth={"lan4 -> *": NOTHING},
+        findings={"reachable-from-lan": "fail"},
+    ),
+    relay(
+        "relay-behind-dnat",
+        "a redirect to a relay that connects to a port that only another redirect serves",
+        """
+            nft -f - <<'END'
+            table ip nat {
+              chain pre {
+                type nat hook prerouting priority dstnat;
+                tcp dport 80 redirect to :8080
+              }
+              chain out {
+                type nat hook output priority -100;
+                ip daddr 127.0.0.1 tcp dport 9999 redirect to :11434
+              }
+            }
+END
+            systemd-run -q socat TCP4-LISTEN:8080,fork TCP4:127.0.0.1:9999
+        """,
         OPEN_ON_8080,
     ),
     relay(

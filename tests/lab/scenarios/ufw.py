@@ -98,6 +98,32 @@ SCENARIOS = [
         truth={"internet4 -> lan4": OPEN, "lan6 -> *": NOTHING},
     ),
     Scenario(
+        name="ufw-route",
+        about="8080 translated in before.rules to a server behind the host, routed for the LAN",
+        setup="""
+            systemctl disable -q --now ollama
+            ip netns add cage
+            ip link add cage0 type veth peer name eth0 netns cage
+            ip address add 10.55.0.1/24 dev cage0; ip link set cage0 up
+            ip -n cage address add 10.55.0.2/24 dev eth0
+            ip -n cage link set lo up; ip -n cage link set eth0 up
+            ip -n cage route add default via 10.55.0.1
+            sysctl -qw net.ipv4.ip_forward=1
+            systemd-run -q --unit=caged -p NetworkNamespacePath=/run/netns/cage \
+              -p User=ollama -E HOME=/usr/share/ollama -E OLLAMA_HOST=0.0.0.0 \
+              /usr/local/bin/ollama serve
+            until_open 11434 10.55.0.2
+            printf '%s\n' '*nat' ':PREROUTING ACCEPT [0:0]' \
+              '-A PREROUTING -p tcp --dport 8080 -j DNAT --to-destination 10.55.0.2:11434' \
+              COMMIT >/tmp/nat
+            cat /etc/ufw/before.rules >>/tmp/nat; mv /tmp/nat /etc/ufw/before.rules
+            ufw --force enable >/dev/null
+            ufw route allow from 192.168.77.0/24 to 10.55.0.2 port 11434 proto tcp >/dev/null
+        """,
+        ports=(8080,),
+        truth={"lan4 -> lan4": OPEN, "internet4 -> *": NOTHING, "lan6 -> *": NOTHING},
+    ),
+    Scenario(
         name="ubuntu-like",
         about="as Ubuntu Server ships it (on Debian): ufw with OpenSSH allowed, no IPv6 privacy",
         setup=EVERYWHERE + "ufw --force enable >/dev/null; ufw allow OpenSSH >/dev/null",

@@ -1,0 +1,259 @@
+"""Relays that are told on their command line where to connect."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from ollama_audit.exposure.forwarders.clients import EVERYONE, NOBODY, Clients
+from ollama_audit.exposure.forwarders.relays.target import (
+    HOST_PORT,
+    arguments,
+    at,
+    not_understood,
+    split,
+    through,
+    toward,
+)
+from ollama_audit.exposure.forwarders.step import Onward, unclear
+from ollama_audit.exposure.model import Encryption, Login
+from ollama_audit.exposure.terrain import Terrain
+from ollama_audit.snapshot.network import Listener, NetworkNamespace
+from ollama_audit.snapshot.process import Process
+
+_CONNECTS = frozenset({"TCP", "TCP4", "TCP6", "TCP-CONNECT", "TCP4-CONNECT", "TCP6-CONNECT"})
+_CONNECTS_TLS = frozenset({"OPENSSL", "SSL", "OPENSSL-CONNECT", "SSL-CONNECT"})
+_STARTS = frozenset({"EXEC", "SYSTEM", "SHELL"})
+
+
+_SOCAT_VALUED = frozenset({"-t", "-T", "-b", "-lf", "-lp", "-L", "-W"})
+
+
+def socat(
+    terrain: Terrain, namespace: NetworkNamespace, listener: Listener, process: Process
+) -> tuple[Onward, ...]:
+    """`socat TCP-LISTEN:8080,fork TCP:127.0.0.1:11434` (socat(1), ADDRESS SPECIFICATIONS)."""
+    del terrain, listener
+    ends = _operands(
+        arguments(process)[1:], frozenset({"-t", "-T", "-b", "-lf", "-lp", "-L", "-W"})
+    )
+    if len(ends) != 2:
+        return (not_understood(process),)
+    listening, connecting = ends if _listens(ends[0]) else ends[::-1]
+    if not _listens(listening):
+        return (not_understood(process),)
+    steps = _socat_target(namespace, process, connecting)
+    encrypted = listening.upper().startswith(("OPENSSL-L", "SSL-L"))
+    options = dict(option.partition("=")[::2] for option in listening.split(",")[1:])
+    asks = encrypted and options.get("verify", "1") != "0"  # socat(1): verify=1 is the default
+    return tuple(
+        replace(
+            step,
+            admits=_range(options.get("range", "")),
+            login=Login.REQUIRED if asks else step.login,
+            login_because=("socat asks for a client certificate",) if asks else (),
+            tls=Encryption.TLS if encrypted else Encryption.PLAIN,
+        )
+        for step in _wrapped(process, options, steps)
+    )
+
+
+def _listens(end: str) -> bool:
+    kind = end.partition(":")[0].upper()
+    return "-L" in kind
+
+
+def _wrapped(
+    process: Process, options: dict[str, str], steps: tuple[Onward, ...]
+) -> tuple[Onward, ...]:
+    """The steps; unclear ones where hosts.allow and hosts.deny decide (socat(1), tcpwrap)."""
+    if not {"tcpwrap", "tcpwrapper"}.intersection(options):
+        return steps
+    reason = f"hosts.allow(5) says whom {process.name} serves, which is not read"
+    return (unclear(process, reason, kind="relay", cure="cat /etc/hosts.allow /etc/hosts.deny"),)
+
+
+def _socat_target(
+    namespace: NetworkNamespace, process: Process, connecting: str
+) -> tuple[Onward, ...]:
+    kind, _, rest = connecting.partition(":")
+    kind = kind.upper()
+    if kind in _CONNECTS | _CONNECTS_TLS:
+        return (toward(process, namespace, rest.partition(",")[0]),)
+    if kind in _STARTS:
+        command = split(re.sub(r"^(['\"])(.*)\1.*$", r"\2", rest).partition(",")[0])
+        return through(process, namespace, command)
+    if kind in {"-", "STDIO", "STDIN", "STDOUT", "OPEN", "FILE", "CREATE", "PIPE", "GOPEN"}:
+        return ()
+    return (unclear(process, f"socat passes connections to {connecting}", kind="relay"),)
+
+
+def _range(text: str) -> Clients | None:
+    """The sources that `range=ADDRESS/BITS` or `range=ADDRESS:MASK` admits; None without it."""
+    network = text.replace("[", "").replace("]", "")
+    if not network:
+        return None
+    if re.fullmatch(r"[\d.]+:[\d.]+", network):
+        network = network.replace(":", "/")
+    try:
+        return Clients.within(network)
+    except ValueError:
+        return NOBODY
+
+
+def _operands(words: Sequence[str], valued: frozenset[str]) -> list[str]:
+    """The words that are no options, nor values of these options."""
+    found = []
+    skip = False
+    for word in words:
+        if skip or (word[:1] == "-" and len(word) > 1):
+            skip = not skip and word in valued
+        else:
+            found.append(word)
+    return found
+
+
+def _values(words: Sequence[str], *names: str) -> list[str]:
+    """The values of an option: `--name VALUE`, `--name=VALUE`, `-n VALUE`, `-nVALUE`."""
+    found = []
+    for index, word in enumerate(words):
+        name, equals, value = word.partition("=")
+        if word in names and index + 1 < len(words):
+            found.append(words[index + 1])
+        elif equals and name in names and name.startswith("--"):
+            found.append(value)
+        else:
+            short = [each for each in names if len(each) == 2 and word.startswith(each)]
+            found += [word[2:].removeprefix("=") for _ in short if word not in names]
+    return found
+
+
+def redir(
+    terrain: Terrain, namespace: NetworkNamespace, listener: Listener, process: Process
+) -> tuple[Onward, ...]:
+    """`redir :8080 127.0.0.1:11434` (redir(1) 3.x), `redir --lport=8080 --cport=11434` (2.x)."""
+    del terrain, listener
+    words = arguments(process)[1:]
+    ports = _values(words, "--cport")
+    if ports:
+        hosts = _values(words, "--caddr") or ["127.0.0.1"]
+        return (toward(process, namespace, at(hosts[-1], ports[-1])),)
+    targets = [word for word in words if HOST_PORT.match(word)]
+    if len(targets) != 2:
+        return (not_understood(process),)
+    return (toward(process, namespace, targets[1]),)
+
+
+def simpleproxy(
+    terrain: Terrain, namespace: NetworkNamespace, listener: Listener, process: Process
+) -> tuple[Onward, ...]:
+    """`simpleproxy -L 8080 -R 127.0.0.1:11434` (simpleproxy(1))."""
+    del terrain, listener
+    words = arguments(process)[1:]
+    targets = _values(words, "-R")
+    if not targets or any(word[:2] in {"-S", "-P"} for word in words):
+        return (not_understood(process),)  # through an HTTPS proxy, or as one for POP3
+    return (toward(process, namespace, targets[-1]),)
+
+
+def socket_proxyd(
+    terrain: Terrain, namespace: NetworkNamespace, listener: Listener, process: Process
+) -> tuple[Onward, ...]:
+    """`systemd-socket-proxyd 127.0.0.1:11434` (systemd-socket-proxyd(8))."""
+    del terrain, listener
+    valued = frozenset({"-c", "--connections-max", "--exit-idle-time"})
+    targets = _operands(arguments(process)[1:], valued)
+    if not targets:
+        return (not_understood(process),)
+    return (toward(process, namespace, targets[-1]),)
+
+
+def netcat(
+    terrain: Terrain, namespace: NetworkNamespace, listener: Listener, process: Process
+) -> tuple[Onward, ...]:
+    """`ncat -l -k 8080 --sh-exec "ncat 127.0.0.1 11434"`, `nc -l -p 8080 -e PROGRAM` (ncat(1)).
+
+    Without a command the connection ends at its own input and output, unless those are pipes to
+    another netcat, which no command line shows.
+    """
+    del terrain, listener
+    words = arguments(process)[1:]
+    if any(word.startswith(("--broker", "--chat")) for word in words):
+        return ()
+    if any(word.startswith("--proxy-type") for word in words):
+        reason = f"{process.name} ({process.pid}) is a proxy to anywhere"
+        return (unclear(process, reason, kind="relay"),)
+    shell = _values(words, "--sh-exec", "-c")
+    plain = _values(words, "--exec", "-e")
+    if not shell and not plain:
+        reason = (
+            f"{process.name} ({process.pid}) passes connections to its own input and output, "
+            "which may be pipes to another program"
+        )
+        return (unclear(process, reason, guess=True),)
+    steps = through(process, namespace, split((shell or plain)[-1]))
+    encrypted = any(word in {"--ssl", "--ssl-cert"} for word in words)
+    tls = Encryption.TLS if encrypted else Encryption.PLAIN
+    clients = _ncat_clients(words)
+    if clients is None:
+        reason = f"whom {process.name} ({process.pid}) serves depends on names or files"
+        return (unclear(process, reason, kind="relay"),)
+    admits = None if clients.all else clients
+    return tuple(replace(step, admits=admits, tls=tls) for step in steps)
+
+
+def _ncat_clients(words: Sequence[str]) -> Clients | None:
+    """Whom `--allow` and `--deny` let in (ncat(1), ACCESS CONTROL OPTIONS); None: not known."""
+    if any(word.startswith(("--allowfile", "--denyfile")) for word in words):
+        return None
+    allowed, denied = NOBODY, NOBODY
+    given = _values(words, "--allow")
+    try:
+        for entry in _listed(given):
+            allowed |= Clients.within(entry)
+        for entry in _listed(_values(words, "--deny")):
+            denied |= Clients.within(entry)
+    except ValueError:
+        return None
+    return (allowed if given else EVERYONE) - denied
+
+
+def _listed(values: Sequence[str]) -> Iterator[str]:
+    for value in values:
+        yield from filter(None, value.split(","))
+
+
+_GOST_NODE = re.compile(
+    r"(?P<scheme>[\w+]+)://(?P<login>[^/@]*@)?(?P<at>[^/]*?:\d+)(?:/(?P<target>[^?]+))?"
+)
+
+
+def gost(
+    terrain: Terrain, namespace: NetworkNamespace, listener: Listener, process: Process
+) -> tuple[Onward, ...]:
+    """`gost -L tcp://:8080/127.0.0.1:11434` (gost v2 and v3, "Port Forwarding")."""
+    del terrain
+    words = arguments(process)[1:]
+    if _values(words, "-F", "-C"):
+        reason = f"{process.name} ({process.pid}) passes connections on through other nodes"
+        return (unclear(process, reason, kind="relay"),)
+    for node in _values(words, "-L"):
+        found = _GOST_NODE.match(node if "://" in node else f"auto://{node}")
+        if found is None or found["at"].rpartition(":")[2] != str(listener.port):
+            continue
+        if found["scheme"] in {"tcp", "red", "redirect"} and found["target"]:
+            return (toward(process, namespace, found["target"].partition(",")[0]),)
+        reason = f"{process.name} ({process.pid}) is a proxy to anywhere ({found['scheme']})"
+        return (unclear(process, reason, kind="relay"),)
+    return (not_understood(process),)
+
+
+def kubectl(
+    terrain: Terrain, namespace: NetworkNamespace, listener: Listener, process: Process
+) -> tuple[Onward, ...]:
+    """`kubectl port-forward`: where it leads is in a cluster."""
+    del terrain, namespace, listener
+    cure = "kubectl get pods --all-namespaces -o wide"
+    reason = "kubectl port-forward leads into a cluster"
+    return (unclear(process, reason, kind="relay", cure=cure),)
