@@ -55,13 +55,13 @@ _OTHERS = (Zone.LAN, Zone.VPN, Zone.INTERNET)
 
 @rule(severity=Severity.HIGH, cause="listens-beyond-loopback")
 def does_not_filter_port(host: Host) -> Outcome:
-    """Judge the endpoints in families whose filter is at work."""
+    """Judge the endpoints in families whose filter is at work; no filter is before a tunnel."""
     filters = [each for each in host.exposure.filters if each.host]
     families = {f.family for f in filters if isinstance(f.active, Known) and f.active.value}
     doors = [
         (endpoint, part)
         for endpoint, part in open_without_login(host.exposure, *_OTHERS)
-        if part.family in families
+        if endpoint.address and part.family in families
     ]
     if doors:
         at = ", ".join(dict.fromkeys(endpoint.id for endpoint, _ in doors))
@@ -79,12 +79,12 @@ def does_not_filter_port(host: Host) -> Outcome:
     doubts += [
         Unknown("; ".join(part.because) or "not decided", endpoint.id, part.cure)
         for endpoint, part in host.exposure.maybe_open_to(*_OTHERS)
-        if endpoint.login is not Login.REQUIRED
+        if endpoint.address and endpoint.login is not Login.REQUIRED
     ]
     doubts += [
         Unknown(f"whether {endpoint.id} asks for a login is not known", endpoint.id, part.cure)
         for endpoint, part in host.exposure.open_to(*_OTHERS)
-        if endpoint.login is Login.UNKNOWN or not endpoint.certain
+        if endpoint.address and (endpoint.login is Login.UNKNOWN or not endpoint.certain)
     ]
     if families:
         doubts += [*map(as_unknown, host.exposure.gaps), *unseen(host.snapshot)]

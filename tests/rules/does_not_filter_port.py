@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from ollama_audit.rule import Extent, Family, Login, Status
 from tests.cases import Case
 from tests.hosts import GAP, HIDDEN, endpoint, exposure, filters, host, packet_filter
 
 V4, V6 = Family.IPV4, Family.IPV6
+TUNNEL = msgspec.structs.replace(
+    endpoint(internet=(Extent.ALL, Extent.UNKNOWN)), id="https://a.b", address="", port=0
+)
 
 CASES = [
     Case(
@@ -55,6 +60,11 @@ CASES = [
         "not known who gets through",
         host(exposure=exposure(endpoint(lan=Extent.UNKNOWN))),
         Status.UNKNOWN,
+    ),
+    Case(
+        "a tunnel, before which no filter is",
+        host(exposure=exposure(endpoint(), TUNNEL)),
+        Status.PASS,
     ),
     Case(
         "only containers on the host",
