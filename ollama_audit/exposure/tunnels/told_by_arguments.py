@@ -154,6 +154,9 @@ def localtunnel(client: Client) -> Iterator[Tunnel]:
     )
 
 
+_MICROSOFT = "dev tunnels ask for a Microsoft login"
+
+
 def devtunnel(client: Client) -> Iterator[Tunnel]:
     """`devtunnel host -p 11434 [--allow-anonymous]`; who is not anonymous logs in at Microsoft.
 
@@ -179,11 +182,11 @@ def devtunnel(client: Client) -> Iterator[Tunnel]:
                 "localhost",
                 int(port),
                 login=Login.NONE if anonymous else Login.REQUIRED,
-                login_because=() if anonymous else ("dev tunnels ask for a Microsoft login",),
+                login_because=() if anonymous else (_MICROSOFT,),
                 tls=Encryption.TLS,
             ),
             sure=True,
-            because=("it was told --allow-anonymous",) if anonymous else (),
+            because=("it was told --allow-anonymous",) if anonymous else (_MICROSOFT,),
             cure=cure,
         )
 
