@@ -8,6 +8,7 @@ from typing import Any
 
 from ollama_audit.exposure.containers import Containers
 from ollama_audit.exposure.model import JudgedBy
+from ollama_audit.exposure.shields import shielded, stopped
 from ollama_audit.exposure.zones import public
 from ollama_audit.firewall.answer import Query, Reach
 from ollama_audit.firewall.reach import reach
@@ -139,8 +140,13 @@ class Terrain:
         """The packet filter's answer, computed once."""
         key = (namespace.inode, query)
         if key not in self._answers:
-            self._answers[key] = reach(namespace, query)
+            shut = (namespace.inode, query.interface) in self._shielded
+            self._answers[key] = stopped(query) if shut else reach(namespace, query)
         return self._answers[key]
+
+    @cached_property
+    def _shielded(self) -> frozenset[tuple[int, str]]:
+        return shielded(self.snapshot)
 
     @cached_property
     def _held(self) -> dict[str, list[tuple[NetworkNamespace, Interface]]]:

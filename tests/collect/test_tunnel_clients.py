@@ -238,7 +238,7 @@ def encoded(text: str) -> str:
 STATE = {
     "_machinekey": encoded(f"privkey:{SECRET}"),
     "_current-profile": encoded("profile-ab12"),
-    "profile-ab12": encoded(json.dumps({"Config": {"PrivateNodeKey": SECRET}})),
+    "profile-ab12": encoded(json.dumps({"ShieldsUp": True, "Config": {"PrivateNodeKey": SECRET}})),
     "_serve/ab12": encoded(json.dumps(SERVE)),
     "_serve/cd34": encoded(json.dumps({"TCP": {"1": {"TCPForward": "x:1"}}})),
 }
@@ -253,7 +253,7 @@ def test_what_tailscaled_has_written_serves_where_it_does_not_answer(
     for probe in (True, False):
         found = read(monkeypatch, f"/usr/sbin/tailscaled{options}", probe=probe)
         assert isinstance(found.running, Known)
-        assert json.loads(found.running.value) == {"serve": SERVE}
+        assert json.loads(found.running.value) == {"serve": SERVE, "prefs": {"ShieldsUp": True}}
         assert SECRET not in str(found)
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from ollama_audit.exposure.model import Encryption
+from ollama_audit.exposure.assess import assess
+from ollama_audit.exposure.model import Encryption, Extent, Zone
+from ollama_audit.exposure.path import answer
 from ollama_audit.observed import Unknown
+from tests.exposure.networked import link, space
 from tests.exposure.tunnelled import ANYWHERE, LOOPBACK, told, tunnels, with_tunnel, words
+from tests.hosts import namespaces
 
 LINE = "/usr/sbin/tailscaled --state=/var/lib/tailscale/tailscaled.state --port=41641"
 NODE = "box.tail1234.ts.net"
@@ -126,3 +131,32 @@ def test_what_was_not_read_may_be_anything() -> None:
 def test_odd_configurations_are_unclear_or_nothing(serve: dict[str, Any]) -> None:
     found = words(told("tailscaled", LINE, running=said(serve)), ANYWHERE)
     assert all("unknown" in each for each in found.values())
+
+
+@pytest.mark.parametrize(
+    ("line", "shields", "device", "expected"),
+    [
+        (LINE, False, "tailscale0", "yes"),
+        (LINE, True, "tailscale0", "no"),
+        (LINE, True, "eth0", "yes"),
+        (f"{LINE} --tun=ts1", True, "ts1", "no"),
+        (f"{LINE} --tun ts1", True, "ts1", "no"),
+        (f"{LINE} --tun=ts1", True, "tailscale0", "yes"),
+    ],
+)
+def test_shields_stop_the_tailnet_at_its_interface(
+    line: str, *, shields: bool, device: str, expected: str
+) -> None:
+    whole = replace(
+        with_tunnel(told("tailscaled", line, running=said({}, shields=shields))),
+        namespaces=namespaces(
+            space(link("100.64.1.2/10", index=7, name=device, kind="tun"), routes=())
+        ),
+    )
+    target = (ip_address("100.64.1.2"), 11434)
+    (found,) = answer(whole, (ip_address("100.64.7.7"),), (target,), device).answers
+    assert found.reach == expected
+    if expected == "no":
+        assert "shields-up" in found.because[0]
+        zone = [part for each in assess(whole).endpoints for part in each.toward(Zone.VPN)]
+        assert {part.extent for part in zone} == {Extent.NONE}

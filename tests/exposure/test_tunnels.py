@@ -9,10 +9,11 @@ import pytest
 from msgspec.structs import replace
 
 from ollama_audit.exposure.assess import assess
+from ollama_audit.exposure.command_line import command_line
 from ollama_audit.exposure.forwarders.document import document
 from ollama_audit.exposure.model import Exposure
 from ollama_audit.exposure.path import answer
-from ollama_audit.exposure.tunnels.tunnel import command_line, elsewhere, host_port, target
+from ollama_audit.exposure.tunnels.tunnel import elsewhere, host_port, target
 from ollama_audit.observed import Known
 from ollama_audit.outcome import Severity, Status
 from ollama_audit.reachability import reachable_from

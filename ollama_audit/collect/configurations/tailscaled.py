@@ -2,7 +2,7 @@
 
 LocalAPI (tailscale ipn/localapi, 1.90) is HTTP at a Unix socket, where root may read. Of its
 answers only what says who gets to what is kept. The state file has private keys beside the serve
-configuration (ipn/store, `_serve/PROFILE`); nothing else of it leaves this module.
+configuration (ipn/store, `_serve/PROFILE` and `profile-PROFILE`); little of it leaves this module.
 """
 
 from __future__ import annotations
@@ -44,7 +44,11 @@ def _stored(text: Observed[str]) -> Observed[str]:
         state = json.loads(text.value)
         profile = _decoded(state.get("_current-profile", "")).removeprefix("profile-")
         served = _decoded(state.get(f"_serve/{profile}", ""))
-        told = {"serve": json.loads(served or "{}")}
+        prefs = json.loads(_decoded(state.get(f"profile-{profile}", "")) or "{}")
+        told = {
+            "serve": json.loads(served or "{}"),
+            "prefs": {"ShieldsUp": prefs.get("ShieldsUp")},
+        }
     except (ValueError, AttributeError, TypeError, RecursionError):
         return Unknown("its state is not understood", text.source)
     return Known(masking.json_configuration(json.dumps(told)), text.source)

@@ -19,10 +19,11 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from ollama_audit.exposure.command_line import CommandLine
 from ollama_audit.exposure.forwarders.document import document, entries, mapping, word
 from ollama_audit.exposure.forwarders.web import REQUESTS
 from ollama_audit.exposure.model import Encryption, Login
-from ollama_audit.exposure.tunnels.tunnel import Client, CommandLine, Tunnel, target, text_of
+from ollama_audit.exposure.tunnels.tunnel import Client, Tunnel, target, text_of
 from ollama_audit.observed import Known
 
 _SWITCHES = """

@@ -15,12 +15,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from ollama_audit.exposure.command_line import CommandLine
 from ollama_audit.exposure.forwarders.document import document, entries, mapping, word
 from ollama_audit.exposure.forwarders.web import REQUESTS
 from ollama_audit.exposure.model import Encryption, Login
 from ollama_audit.exposure.tunnels.tunnel import (
     Client,
-    CommandLine,
     Tunnel,
     elsewhere,
     host_port,

@@ -14,9 +14,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from ollama_audit.exposure.command_line import CommandLine
 from ollama_audit.exposure.forwarders.document import document, entries, mapping, word
 from ollama_audit.exposure.model import Encryption, Login
-from ollama_audit.exposure.tunnels.tunnel import Client, CommandLine, Tunnel, target
+from ollama_audit.exposure.tunnels.tunnel import Client, Tunnel, target
 from ollama_audit.observed import Known, known_or
 
 _SWITCHES = "all none inspect help h version v compression websocket-tcp-converter".split()  # noqa: SIM905
