@@ -155,7 +155,9 @@ def _sentence(zone: Zone, doors: tuple[tuple[Endpoint, ZoneReach], ...]) -> str:
     if not everybody:
         who = f"Some of {_WHO[zone]} ({networks})" if networks else f"Some of {_WHO[zone]}"
     far = ", as far as this host decides" if zone is Zone.INTERNET else ""
-    return f"{who} can use, replace or delete your models at {at} without a login{far}"
+    only = all(endpoint.only_paths for endpoint, _ in doors)
+    can = "run your models" if only else "use, replace or delete your models"
+    return f"{who} can {can} at {at} without a login{far}"
 
 
 def _path(endpoint: Endpoint) -> str:

@@ -107,11 +107,13 @@ def bind(endpoint: Endpoint) -> str:
 
 
 def _exposed(report: Report, parts: list[tuple[Endpoint, ZoneReach]]) -> Verdict:
-    whole = [(endpoint, part) for endpoint, part in parts if not endpoint.open_paths]
+    whole = [pair for pair in parts if not (pair[0].open_paths or pair[0].only_paths)]
     if whole:
         can = "can use, replace or delete your models"
     else:
-        paths = dict.fromkeys(path for endpoint, _ in parts for path in endpoint.open_paths)
+        paths = dict.fromkeys(
+            path for endpoint, _ in parts for path in endpoint.open_paths or endpoint.only_paths
+        )
         can = f"can use part of Ollama's API ({_listed(list(paths))})"
     return Verdict(
         stance=Stance.EXPOSED,
@@ -145,7 +147,9 @@ def _unclear(report: Report, open_parts: list[tuple[Endpoint, ZoneReach]]) -> Ve
                 cure=unsure[0].cure,
             )
     for endpoint in report.endpoints:
-        if not endpoint.certain and any(part.open for part in outside(endpoint)):
+        # Here too, a login for everything makes it matter less where a connection would end.
+        locked = endpoint.login is Login.REQUIRED
+        if not (endpoint.certain or locked) and any(part.open for part in outside(endpoint)):
             return Verdict(
                 stance=Stance.UNCLEAR,
                 sentence=f"{bind(endpoint)} may lead to Ollama; this host alone cannot tell.",

@@ -28,6 +28,7 @@ class Arrival:
     services: tuple[str, ...] = ()
     """The services on the way that are asked who may pass."""
     open_paths: tuple[str, ...] = ()
+    only_paths: tuple[str, ...] = ()
     checks_host: bool = False
     """The server answers only to names of this machine, and nobody on the way has set one."""
     any_name: bool = False

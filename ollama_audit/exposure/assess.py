@@ -163,6 +163,7 @@ def _endpoint(place: _Place, survey: Survey, arrivals: list[Arrival], login: Log
         login=login,
         login_because=weakest.login_because,
         open_paths=weakest.open_paths,
+        only_paths=weakest.only_paths,
         tls=best.tls,
         reach=tuple(part for part in survey.reach if part.family in place.families),
         certain=best.certain,

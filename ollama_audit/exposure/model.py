@@ -125,6 +125,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     login_because: tuple[str, ...] = ()
     open_paths: tuple[str, ...] = ()
     """API paths answered without a login where only part of the API asks for one."""
+    only_paths: tuple[str, ...] = ()
+    """The API paths that it lets through, where it is not all of them."""
     tls: Encryption
     reach: tuple[ZoneReach, ...]
     """By zone and family, in the order of their enums; a pair that is missing is `absent`."""

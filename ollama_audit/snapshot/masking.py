@@ -62,7 +62,7 @@ _OTHERS = (
 )
 
 
-_IN_DOCUMENTS = frozenset({"cloudflared", "frp", "ngrok", "rathole"})
+_IN_DOCUMENTS = frozenset({"cloudflared", "code-server", "frp", "litellm", "ngrok", "rathole"})
 """Programs whose files are YAML, TOML or INI."""
 
 
@@ -110,6 +110,8 @@ _WITHIN = re.compile(
 )
 _BLOCK = re.compile(r"(?:[|>][-+\d]*|&\w+|!\S+)?\s*(?:#.*)?")
 """What stands after a name whose value is on the lines below it, in YAML."""
+_REFERENCE = re.compile(r"([\"']?)(?:os\.environ/\w+|\$\{\w+\})\1\s*")
+"""The name of a variable that has the secret (LiteLLM's `os.environ/NAME`, a shell's `${NAME}`)."""
 _BELOW = re.compile(r"^(\s*(?:-\s+)*(?:[^\s\"'#][^:#]*:(?=\s|$))?\s*)(\S.*)?$")
 _BARE = re.compile(rf"([:=\[,]\s*|-\s+){re.escape(MASK)}(?=\s*(?:[,}}\]#]|$))")
 _OPENING, _CLOSING = re.compile(r"[\[{]"), re.compile(r"[\]}]")
@@ -135,6 +137,10 @@ def document(text: str) -> str:
             continue
         value = found["value"]
         head = line[: found.start("value")]
+        if _REFERENCE.fullmatch(value) or value.strip("'\" ") in redact.NO_SECRETS - {""}:
+            shown.append(line)
+            line = next(lines, None)
+            continue
         if ":" in found["sign"] and _BLOCK.fullmatch(value):
             shown.append(line)
             line = _below(lines, shown, len(found["lead"]))

@@ -10,6 +10,9 @@ import msgspec
 
 from ollama_audit.observed import Observed, known_or, need
 
+_SERVERS = frozenset({"daphne", "granian", "gunicorn", "hypercorn", "uvicorn"})
+"""What runs a Python application that is named as `package.module:application`."""
+_APPLICATION = re.compile(r"[A-Za-z_]\w*(?:\.\w+)*:\w+")
 _INTERPRETER = re.compile(r"(?:python|perl|ruby)[\d.]*|node|nodejs|bun|deno|(?:da|ba)?sh|env")
 
 
@@ -17,7 +20,10 @@ def names_of(executable: str, argv: Sequence[str]) -> tuple[str, ...]:
     """What a program is called: its file, its first argument, and the script it interprets.
 
     `python3 -B /usr/local/bin/litellm --port 4000` is `python3` and `litellm`; `python3 -m app`
-    is `app`, too. Each name once, without its folder and the endings .py, .js, .mjs and .cjs.
+    is `app`, too, and so is `uvicorn app.main:app`. A script that only its folders tell apart goes
+    by its package (`node_modules/NAME/`, `lib/NAME/`) and by the end of its path
+    (`api/server/index`). Each name once, without its folder and the endings .py, .js, .mjs and
+    .cjs.
     """
     # A program may write its title there: "nginx: master process nginx -c FILE".
     words = [executable, *(word.partition(" ")[0].rstrip(":") for word in argv[:1])]
@@ -26,7 +32,14 @@ def names_of(executable: str, argv: Sequence[str]) -> tuple[str, ...]:
         while rest and rest[0][:1] == "-" and rest[0] != "-m":
             del rest[: 1 if rest[0] not in {"-c", "-e"} else len(rest)]
         words += rest[1:2] if rest[:1] == ["-m"] else rest[:1]
-    bases = (word.rpartition("/")[2] for word in words)
+    bases = [word.rpartition("/")[2] for word in words]
+    if _SERVERS.intersection(bases):
+        bases += [word.partition(".")[0] for word in argv[1:] if _APPLICATION.fullmatch(word)]
+    bases += re.findall(
+        r"(?<=/node_modules/)[\w-]+(?=/)|(?<=/lib/)(?!node_modules)[\w-]+(?=/)", words[-1]
+    )
+    if bases[-1:] and re.fullmatch(r"index\.[mc]?js", words[-1].rpartition("/")[2]):
+        bases.append("/".join(words[-1].split("/")[-3:]))
     found = (re.sub(r"\.(?:py|[mc]?js)$", "", base) for base in bases)
     return tuple(dict.fromkeys(name for name in found if name))
 

@@ -38,12 +38,18 @@ ALLOWED_VARIABLES = frozenset(
     SNAP SNAP_COMMON SNAP_DATA SNAP_INSTANCE_NAME SNAP_NAME SNAP_REVISION SNAP_USER_COMMON
     container
     OLLAMA_BASE_URL OLLAMA_API_BASE OLLAMA_API_BASE_URL OLLAMA_BASE_URLS ENABLE_OLLAMA_API
-    WEBUI_AUTH ENABLE_SIGNUP ENABLE_LOGIN_FORM
+    WEBUI_AUTH ENABLE_SIGNUP ENABLE_LOGIN_FORM DEFAULT_USER_ROLE ENABLE_PERSISTENT_CONFIG
+    WEBUI_AUTH_TRUSTED_EMAIL_HEADER USE_OLLAMA_DOCKER K8S_FLAG
+    ALLOW_REGISTRATION LANGFLOW_AUTO_LOGIN LANGFLOW_NEW_USER_IS_ACTIVE LLM_PROVIDER
+    OLLAMA_BASE_PATH STORE_MODEL_IN_DB
     TUNNEL_URL TUNNEL_HTTP_HOST_HEADER TUNNEL_METRICS
     BORE_SERVER BORE_LOCAL_PORT BORE_LOCAL_HOST
     """.split()  # noqa: SIM905 - a block of names reads better than 90 quoted lines
 )
 """Variables whose values enter a snapshot, with credentials in URLs masked; names always do."""
+
+NO_SECRETS = frozenset({"", "false", "none", "null", "true"})
+"""What may stand where a secret would, and decides by being none."""
 
 _LONGEST = 8192
 """Longer texts are cut: other people's command lines may be made to be slow to search."""
@@ -96,8 +102,8 @@ def environment(pairs: Iterable[tuple[str, str]], *, path: str = "") -> tuple[Se
 
 
 def setting(name: str, value: str, *, path: str = "", line: int = 0) -> Setting:
-    """One variable: its value if it is on the allow-list, else only that it is set."""
-    shown = text(value) if name in ALLOWED_VARIABLES else None
+    """One variable: its value if it is on the allow-list or empty, else only that it is set."""
+    shown = text(value) if name in ALLOWED_VARIABLES or not value else None
     return Setting(name=name, value=shown, path=path, line=line)
 
 
@@ -109,7 +115,7 @@ def arguments(argv: Iterable[str]) -> tuple[str, ...]:
     for word in argv:
         called = word.rpartition("/")[2]
         tunnel, short = tunnel or called in _TUNNELS, short or _SHORT.get(called, ())
-        if hide_next and not word.startswith("--"):
+        if hide_next and not word.startswith("--") and word not in NO_SECRETS:
             shown.append(MASK)
         elif attached := _attached(word, short):
             shown.append(attached + MASK)
@@ -152,7 +158,7 @@ def text(value: str) -> str:
 def _masked(found: re.Match[str]) -> str:
     name, separator, value = found[1], found[2], found[3]
     another_option = separator.isspace() and value.startswith("--")
-    if another_option or name in ALLOWED_VARIABLES:
+    if another_option or name in ALLOWED_VARIABLES or value.strip("'\"") in NO_SECRETS:
         return found[0]
     return f"{name}{separator}{MASK}"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ollama_audit.collect.configurations import read_configurations, start
+from ollama_audit.collect.configurations import applications, read_configurations, start
 from ollama_audit.collect.rooted import Rooted
 from ollama_audit.collect.run import children_started
 from ollama_audit.observed import Known, Observed
@@ -75,6 +75,30 @@ def test_lighttpd_and_names_made_of_variables(root: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(start, "raw_arguments", arguments("lighttpd", "-D"))
     (found,) = read_configurations([process(50, name="lighttpd", parent=0)])
     assert [file.path for file in found.files] == [f"/etc/lighttpd/{name}" for name in tree]
+
+
+@pytest.mark.usefixtures("root")
+def test_nothing_is_kept_of_open_webui_but_its_login(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = {"name": "ours", "features": {"auth": True, "enable_signup": False, "x": 1}}
+
+    def answered(*_: object) -> Observed[dict[str, object]]:
+        return Known({"/api/config": told}, "GET /api/config")
+
+    monkeypatch.setattr(applications, "documents", answered)
+    (found,) = read_configurations([process(50, name="open-webui", parent=0)])
+    assert found.running == Known(
+        '{"auth": true, "enable_signup": false, "onboarding": false}', "GET /api/config"
+    )
+    (unasked,) = read_configurations([process(50, name="open-webui", parent=0)], probe=False)
+    assert unasked.running is None
+
+
+@pytest.mark.usefixtures("root")
+def test_litellm_reads_from_its_own_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(start, "raw_arguments", arguments("litellm", "--config", "a.yaml"))
+    monkeypatch.setattr(applications, "folder", lambda _: "/srv/ai")
+    (found,) = read_configurations([process(50, name="litellm", parent=0)])
+    assert found.main == "/srv/ai/a.yaml"
 
 
 @pytest.mark.usefixtures("root")

@@ -3,7 +3,8 @@
     nsenter --net=NAMESPACE python -I probe.py <QUESTIONS >ANSWERS
 
 Questions and answers are JSON lists of the same length and order. A question is
-`{"source": ADDRESS, "to": ADDRESS, "port": N, "tls": BOOL, "host": NAME, "login": [STATUS, ...]}`.
+`{"source": ADDRESS, "to": ADDRESS, "port": N, "tls": BOOL, "host": NAME, "login": [STATUS, ...],
+"paths": [METHOD_AND_PATH, ...], "sign_in": PATH}`.
 Every request goes out from `source`, once with the Host header that a browser would send and, if
 that brings nothing, with `localhost`, which is what somebody sends who knows of Ollama's own check
 of that header. Standard library only: it runs under whatever Python the outer machine has.
@@ -18,8 +19,8 @@ import sys
 from typing import Any
 
 TIMEOUT = float(sys.argv[1]) if len(sys.argv) > 1 else 2.0
-PATHS = ("GET /api/version", "GET /api/tags", "POST /api/generate")
-BODY = b'{"model": "no-such-model"}'
+BODY = b'{"model": "no-such-model", "messages": [{"role": "user", "content": "hello"}]}'
+NOBODY = b'{"email": "", "password": ""}'
 ANYWAY = asyncio.Semaphore(200)
 
 
@@ -31,11 +32,14 @@ def insecure() -> ssl.SSLContext:
     return context
 
 
-async def request(question: dict[str, Any], what: str, host: str) -> tuple[int, bytes]:
+async def request(
+    question: dict[str, Any], what: str, host: str, token: str = "", given: bytes = BODY
+) -> tuple[int, bytes]:
     """One request: its status and body, or (0, reason) without an answer."""
     method, path = what.split()
-    head = f"{method} {question.get('prefix', '')}{path} HTTP/1.1\r\nHost: {host}\r\n"
-    body = BODY if method == "POST" else b""
+    head = f"{method} {path} HTTP/1.1\r\nHost: {host}\r\n"
+    head += f"Authorization: Bearer {token}\r\n" if token else ""
+    body = given if method == "POST" else b""
     head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
     opening = asyncio.open_connection(
         question["to"],
@@ -71,26 +75,40 @@ def from_ollama(what: str, status: int, answer: bytes) -> bool:
     return status == 404 and b"no-such-model" in answer
 
 
+async def signed_in(question: dict[str, Any], host: str) -> str:
+    """The token that an application gives to whoever asks; empty when it gives none."""
+    if not question["sign_in"]:
+        return ""
+    status, answer = await request(question, f"POST {question['sign_in']}", host, given=NOBODY)
+    try:
+        told = json.loads(answer.partition(b"\r\n\r\n")[2])
+    except ValueError:
+        return ""
+    return str(told.get("token", "")) if status == 200 else ""
+
+
 async def ask(question: dict[str, Any]) -> dict[str, str]:
     """Whether this source reaches Ollama there: `open`, `login`, `other` or `nothing`."""
     plain = f"[{question['to']}]" if ":" in question["to"] else question["to"]
     hosts = [question["host"]] if question["host"] else [plain, "localhost"]
     opened, locked, heard = [], [], []
-    for what in PATHS:
+    token = await signed_in(question, hosts[0])
+    for asked in question["paths"]:
+        what = asked.replace(" ", f" {question['prefix']}")
         for host in hosts:
-            status, answer = await request(question, what, host)
+            status, answer = await request(question, what, host, token)
             if not status:
                 if not answer.startswith(b"connected"):
                     return {"outcome": "nothing", "detail": answer.decode()}
                 continue
             heard.append(f"{what.split()[1]} {status}")
-            if from_ollama(what, status, answer):
+            if from_ollama(asked, status, answer):
                 opened.append(what)
                 break
             if status in question["login"]:
                 locked.append(what)
                 break
-    outcome = "open" if opened else "login" if len(locked) == len(PATHS) else "other"
+    outcome = "open" if opened else "login" if len(locked) == len(question["paths"]) else "other"
     return {"outcome": outcome, "detail": ", ".join(heard)}
 
 

@@ -73,6 +73,10 @@ class Port:
     """The Host header, where a proxy has virtual hosts."""
     prefix: str = ""
     """What comes before `/api/...`, as in Open WebUI's `/ollama`."""
+    paths: tuple[str, ...] = ("GET /api/version", "GET /api/tags", "POST /api/generate")
+    """What is asked: what Ollama answers, as far as it comes by here."""
+    sign_in: str = ""
+    """Where an application hands out a token, asked for first with an empty name and password."""
     login: tuple[int, ...] = (401,)
     """The statuses that mean "who are you?" here; client certificates have their own."""
 

@@ -59,6 +59,8 @@ def _measure(network: Path, cells: Sequence[Cell], timeout: float) -> dict[Cell,
             "host": cell.port.host,
             "prefix": cell.port.prefix,
             "login": cell.port.login,
+            "paths": cell.port.paths,
+            "sign_in": cell.port.sign_in,
         }
         for cell in cells
     ]

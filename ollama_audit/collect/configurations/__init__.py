@@ -14,6 +14,7 @@ from datetime import datetime
 from types import MappingProxyType
 
 from ollama_audit.collect.configurations.apache import APACHE
+from ollama_audit.collect.configurations.applications import APPLICATIONS
 from ollama_audit.collect.configurations.caddy import CADDY
 from ollama_audit.collect.configurations.cloudflared import CLOUDFLARED
 from ollama_audit.collect.configurations.frpc import FRPC
@@ -50,6 +51,7 @@ _MOST_BYTES = 32 << 20
 
 PROGRAMS: Mapping[str, Program] = MappingProxyType(
     {
+        **APPLICATIONS,
         "angie": NGINX,
         "apache2": APACHE,
         "bore": BORE,

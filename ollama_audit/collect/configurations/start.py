@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -59,6 +60,14 @@ def words(process: Process) -> tuple[str, ...]:
 def variables(process: Process) -> dict[str, str]:
     """The variables at start, for finding files; never to be stored."""
     return dict(reversed(known_or(raw_environment(process.pid), ())))
+
+
+def folder(process: Process) -> str:
+    """The folder that a process runs in, in its own terms; empty when it is hidden."""
+    try:
+        return os.readlink(f"/proc/{process.pid}/cwd")  # noqa: PTH115 - not resolved by our root
+    except OSError:
+        return ""
 
 
 def option(process: Process, *names: str) -> str:

@@ -15,6 +15,7 @@ from types import MappingProxyType
 import msgspec
 
 from ollama_audit.exposure.forwarders.apache import apache
+from ollama_audit.exposure.forwarders.applications import NAMES, application
 from ollama_audit.exposure.forwarders.caddy import caddy
 from ollama_audit.exposure.forwarders.chisel import chisel
 from ollama_audit.exposure.forwarders.docker import docker_proxy
@@ -65,6 +66,7 @@ def _activated(
 
 FORWARDERS: Mapping[str, Forwarder] = MappingProxyType(
     {
+        **dict.fromkeys(NAMES, application),
         "angie": nginx,
         "apache2": apache,
         "caddy": caddy,

@@ -29,6 +29,8 @@ class Onward:
     services: tuple[str, ...] = ()
     """The services that it asks who may pass; see `Gate`."""
     open_paths: tuple[str, ...] = ()
+    only_paths: tuple[str, ...] = ()
+    """The API paths that it lets through, where it is not all of them."""
     tls: Encryption = Encryption.PLAIN
     hosts: tuple[str, ...] | None = None
     """The Host headers it sends along; None when a client can choose them."""

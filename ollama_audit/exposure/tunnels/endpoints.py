@@ -148,6 +148,7 @@ def _endpoint(client: Client, tunnel: Tunnel) -> Iterator[Endpoint]:
         login=login,
         login_because=weakest.login_because,
         open_paths=weakest.open_paths,
+        only_paths=weakest.only_paths,
         tls=best.tls,
         reach=tuple(_reach(tunnel, family, best, sure=bool(sure)) for family in tunnel.families),
         certain=bool(best.server),
