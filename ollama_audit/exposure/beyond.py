@@ -230,14 +230,23 @@ class _Edge:
     def public6(self, owned: list[_Owned]) -> Iterator[str]:
         """What may stand before a global IPv6 address."""
         found = [own for _, own in owned if own.family is Family.IPV6]
-        who = self._provider
-        if self.cloud is Cloud.NONE:
-            who = "an IPv6 firewall in your router, if it has one,"
         if found:
             yield (
-                f"No translation stands before the global IPv6 {_addresses(found)}: only {who} "
-                "could keep the internet out."
+                f"No translation stands before the global IPv6 {_addresses(found)}: "
+                f"{self._filters6} could keep the internet out."
             )
+
+    @property
+    def _filters6(self) -> str:
+        if self.cloud is not Cloud.NONE:
+            return f"only {self._provider}"
+        router = self.terrain.snapshot.edge.router
+        told = router.value.ipv6_firewall if isinstance(router, Known) else None
+        if not isinstance(told, Known):
+            return "only an IPv6 firewall in your router, if it has one,"
+        if told.value:
+            return "only the IPv6 firewall in your router, which it says is on,"
+        return "your router says that its IPv6 firewall is off, so that only your provider's"
 
 
 def _of_router(router: Router) -> str:

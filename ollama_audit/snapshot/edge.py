@@ -56,6 +56,8 @@ class Router(msgspec.Struct, frozen=True, kw_only=True):
     """What it lists (UPnP-IGD); those that were set by hand it need not list."""
     complete: bool = True
     """Whether it listed all that it would."""
+    ipv6_firewall: Observed[bool] = Unknown("it was not asked", "UPnP-IGD")
+    """Whether it says that its IPv6 firewall is on."""
     protocols: tuple[str, ...] = ()
     """By which programs on the LAN may have it forward a port: `UPnP-IGD`, `NAT-PMP`, `PCP`."""
 

@@ -18,6 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 ADDRESS, OTHER = "192.168.1.1", "192.168.1.77"
 PPP = "urn:schemas-upnp-org:service:WANPPPConnection:1"
+SIX = "urn:schemas-upnp-org:service:WANIPv6FirewallControl:1"
 MAPPINGS = [
     # external port, protocol, internal port, client, enabled, description, remote
     (8080, "TCP", 11434, "192.168.1.10", 1, "ollama & co", ""),
@@ -29,6 +30,7 @@ DESCRIPTION = """<?xml version="1.0"?>{doctype}
 <device><friendlyName>{name}</friendlyName><deviceList><device><deviceList><device><serviceList>
 <service><serviceType>urn:schemas-upnp-org:service:Layer3Forwarding:1</serviceType>
 <controlURL>/l3f</controlURL></service>
+<service><serviceType>{six}</serviceType><controlURL>/control?wan=1</controlURL></service>
 <service><serviceType>{kind}</serviceType><controlURL>{control}</controlURL></service>
 </serviceList></device></deviceList></device></deviceList></device></root>"""
 BLOW_UP = '<!DOCTYPE root [<!ENTITY a "aaaaaaaaaa">{}]>'.format(
@@ -76,6 +78,7 @@ def description() -> str:
         name="&j;" if MODE == Odd.BLOW_UP else "router",
         base=f"<URLBase>http://{OTHER}:5000/</URLBase>" if MODE == Odd.BASE else "",
         kind="urn:schemas-upnp-org:service:Printing:1" if MODE == Odd.OTHER_DEVICE else PPP,
+        six=SIX,
         control="/control?wan=1",
     )
 
@@ -93,6 +96,8 @@ def act(action: str, body: str) -> tuple[int, str]:
         if MODE == Odd.NO_ADDRESS:
             return fault(501)
         return said(action, "<NewExternalIPAddress>203.0.113.9</NewExternalIPAddress>")
+    if action == "GetFirewallStatus":
+        return said(action, "<FirewallEnabled>0</FirewallEnabled>")
     if MODE == Odd.FORBIDDEN:
         return fault(606)
     index = int(body.split("<NewPortMappingIndex>")[1].split("<", maxsplit=1)[0])

@@ -71,6 +71,7 @@ def home() -> Iterator[Home]:
         router(
             f"ip addr add {ADDRESS}/24 dev lan",
             f"ip addr add {OTHER}/24 dev lan",
+            "ip addr add fd00:1::1/64 dev lan nodad",
             "ip addr add 203.0.113.9/24 dev wan",
             "ip link set lan up",
             "ip link set wan up",
@@ -119,6 +120,7 @@ def test_a_router_tells_its_address_and_what_it_forwards() -> None:
     assert value_of(router.forwardings) == (OLLAMA, SSH, off)
     assert router.complete
     assert router.protocols == ("UPnP-IGD", "NAT-PMP")
+    assert value_of(router.ipv6_firewall) is False
 
 
 @pytest.mark.parametrize(
@@ -310,6 +312,7 @@ def test_miniupnpd_lists_what_lets_the_internet_in(with_miniupnpd: Home) -> None
     before = value_of(place.ask())
     assert value_of(before.forwardings) == ()
     assert before.protocols == ("UPnP-IGD", "NAT-PMP", "PCP")
+    assert value_of(before.ipv6_firewall) is True
     place.host.start(sys.executable, "-m", "http.server", "11434")
     until(place.host, ":11434 ")
     assert not connects(place, 8080)

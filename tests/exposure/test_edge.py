@@ -5,6 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_address
 
 import pytest
+from msgspec.structs import replace
 
 from ollama_audit.exposure.assess import assess
 from ollama_audit.exposure.edge import AddressKind, described, kind
@@ -275,6 +276,25 @@ def test_what_the_router_forwards_is_reached_by_the_internet() -> None:
     (said,) = exposure.beyond_host
     assert "leads from 203.0.113.9:8080 to 192.168.1.10:11434" in said
     assert exposure.gaps == ()
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        (Known(value=True, source="UPnP"), "only the IPv6 firewall in your router, which it says"),
+        (Known(value=False, source="UPnP"), "your router says that its IPv6 firewall is off"),
+        (Unknown("no such service", "UPnP"), "an IPv6 firewall in your router, if it has one"),
+    ],
+)
+def test_what_the_router_says_of_ipv6_is_named_and_never_believed(told: object, words: str) -> None:
+    edge = home_router()
+    assert isinstance(edge.router, Known)
+    router = replace(edge.router.value, ipv6_firewall=told)
+    edge = replace(edge, router=Known(router, "192.168.1.1"))
+    here = link("192.168.1.10/24", "2a01:4f8:1::10/64")
+    exposure = assess(networked(here, routes=(ROUTER, default("fe80::1")), edge=edge))
+    assert internet(exposure, Family.IPV6) is Extent.ALL
+    assert words in exposure.beyond_host[1]
 
 
 def test_a_router_that_lists_nothing_is_no_proof() -> None:

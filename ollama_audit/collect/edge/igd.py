@@ -1,14 +1,15 @@
 """The port mappings of an Internet Gateway Device, by UPnP.
 
 WANIPConnection:1 and :2 and WANPPPConnection:1 (UPnP Forum, 2001 and 2010): GetExternalIPAddress,
-GetListOfPortMappings and GetGenericPortMappingEntry, which read and change nothing. Nobody but the
-gateway's own address is contacted, whatever a description says.
+GetListOfPortMappings and GetGenericPortMappingEntry; WANIPv6FirewallControl:1 (2010):
+GetFirewallStatus. All of them read and change nothing. Nobody but the gateway's own address is
+contacted, whatever a description says.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 from urllib.parse import urljoin, urlsplit
 
@@ -19,10 +20,13 @@ from ollama_audit.snapshot.edge import Forwarding
 
 _MOST = 256
 """Mappings of one service."""
+_MOST_SERVICES = 5
 _SERVICES = tuple(
     f"urn:schemas-upnp-org:service:{name}"
     for name in ("WANIPConnection:2", "WANIPConnection:1", "WANPPPConnection:1")
 )
+_FIREWALL = "urn:schemas-upnp-org:service:WANIPv6FirewallControl:1"
+_NO_FIREWALL = Unknown("it has no such service", _FIREWALL)
 _END = {"713", "714"}
 """SpecifiedArrayIndexInvalid, NoSuchEntryInArray: there are no more."""
 
@@ -35,6 +39,7 @@ class Gateway:
     forwardings: Observed[tuple[Forwarding, ...]]
     """Without their external address, which is the gateway's."""
     complete: bool = True
+    ipv6_firewall: Observed[bool] = _NO_FIREWALL
 
 
 class RefusedError(ValueError):
@@ -63,16 +68,29 @@ def read_gateway(address: str, location: str, deadline: float) -> Gateway:
     except (OSError, ValueError) as error:
         why = Unknown(f"its UPnP description: {problem(error)}", location)
         return Gateway(external_address=why, forwardings=why)
-    if not services:
-        why = Unknown("its UPnP description names no WAN connection", location)
-        return Gateway(external_address=why, forwardings=why)
     best: Gateway | None = None
     for service in services:
-        found = _read(service)
-        if best is None or isinstance(best.external_address, Unknown):
-            best = found  # of several connections, the one that is up
-    assert best is not None, "there is a service"
-    return best
+        if service.kind != _FIREWALL and (
+            best is None or isinstance(best.external_address, Unknown)
+        ):
+            best = _read(service)  # of several connections, the one that is up
+    if best is None:
+        why = Unknown("its UPnP description names no WAN connection", location)
+        best = Gateway(external_address=why, forwardings=why)
+    firewall = next((each for each in services if each.kind == _FIREWALL), None)
+    return replace(best, ipv6_firewall=_firewall(firewall)) if firewall else best
+
+
+def _firewall(service: _Service) -> Observed[bool]:
+    """Whether the gateway says that its IPv6 firewall is on."""
+    action, result = "GetFirewallStatus", "FirewallEnabled"
+    try:
+        told = _act(service, action, {}, result).get(result, "").lower()
+    except (OSError, ValueError) as error:
+        return Unknown(f"its IPv6 firewall: {problem(error)}", action)
+    if told in {"0", "false", "no"}:
+        return Known(value=False, source=action)
+    return Known(value=True, source=action) if told else Unknown("it did not say", action)
 
 
 def _at_gateway(address: str, url: str) -> tuple[int, str]:
@@ -106,14 +124,17 @@ def _services(address: str, location: str, deadline: float) -> list[_Service]:
     found = []
     for each in described:
         kind, control = each.get("serviceType", ""), each.get("controlURL", "")
-        if kind in _SERVICES and control:
+        if kind in (*_SERVICES, _FIREWALL) and control:
             place = _at_gateway(address, urljoin(base, control))
             found.append(_Service(address, *place, kind, deadline))
-    return sorted(found, key=lambda service: _SERVICES.index(service.kind))[:4]
+    order = (*_SERVICES, _FIREWALL)
+    return sorted(found, key=lambda service: order.index(service.kind))[:_MOST_SERVICES]
 
 
-def _act(service: _Service, action: str, arguments: Mapping[str, object]) -> dict[str, str]:
-    """The results of an action, by name.
+def _act(
+    service: _Service, action: str, arguments: Mapping[str, object], result: str = ""
+) -> dict[str, str]:
+    """The results of an action by name, if `result` is among them; else none.
 
     Raises:
         OSError: No answer, or none in time.
@@ -142,7 +163,7 @@ def _act(service: _Service, action: str, arguments: Mapping[str, object]) -> dic
     if answer.status != 200:
         codes = (each["errorCode"] for each in said if each.get("errorCode"))
         raise RefusedError(action, next(codes, str(answer.status))[:8])
-    return next((each for each in said if any(name.startswith("New") for name in each)), {})
+    return next((each for each in said if result in each), {})
 
 
 def _read(service: _Service) -> Gateway:
@@ -168,9 +189,9 @@ def _read(service: _Service) -> Gateway:
 
 
 def _external_address(service: _Service) -> Observed[str]:
-    action = "GetExternalIPAddress"
+    action, result = "GetExternalIPAddress", "NewExternalIPAddress"
     try:
-        address = IPv4Address(_act(service, action, {}).get("NewExternalIPAddress", ""))
+        address = IPv4Address(_act(service, action, {}, result).get(result, ""))
     except (OSError, ValueError) as error:
         return Unknown(f"its external address: {problem(error)}", action)
     if address.is_unspecified:
@@ -194,7 +215,12 @@ def _entries(service: _Service) -> Iterator[dict[str, str]]:
             return
     for index in range(_MOST):
         try:
-            entry = _act(service, "GetGenericPortMappingEntry", {"NewPortMappingIndex": index})
+            entry = _act(
+                service,
+                "GetGenericPortMappingEntry",
+                {"NewPortMappingIndex": index},
+                "NewInternalClient",
+            )
         except RefusedError as refusal:
             if refusal.code in _END:
                 return
@@ -211,7 +237,7 @@ def _listed(service: _Service) -> Iterator[dict[str, str]]:
         "NewNumberOfPorts": _MOST,
     }
     try:
-        answer = _act(service, "GetListOfPortMappings", arguments)
+        answer = _act(service, "GetListOfPortMappings", arguments, "NewPortListing")
     except RefusedError as refusal:
         if refusal.code == "730":  # PortMappingNotFound
             return

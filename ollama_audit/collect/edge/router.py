@@ -71,6 +71,7 @@ def read_router(host: NetworkNamespace) -> Observed[Router]:
         external_address=told,
         forwardings=listed,
         complete=upnp.complete,
+        ipv6_firewall=upnp.ipv6_firewall,
         protocols=tuple(protocols),
     )
     return Known(router, gateway.value)
