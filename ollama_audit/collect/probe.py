@@ -19,8 +19,8 @@ from ollama_audit.snapshot.probe import FOREIGN_NAME, Probe, Question, Reply
 _LIMIT_S = 0.5
 """For all that is asked of one listener."""
 _TOGETHER_S = 2.0
-_AT_ONCE = 16
 _MOST = 256
+"""All at once: one that does not answer is waited for while the others are."""
 _LARGEST = 64 << 10
 _LARGEST_LIST = 1 << 20
 """/api/tags of a server with some 2,000 models."""
@@ -45,19 +45,12 @@ def probe(questions: Sequence[Question]) -> tuple[Probe, ...]:
         if not reason:
             asked.append(len(found))
         found.append(_record(question, reason))
-    waiting = iter(asked)
-    lock = threading.Lock()
 
-    def work() -> None:
-        while True:
-            with lock:
-                index = next(waiting, -1)
-            if index < 0:
-                return
-            found[index] = _probed(questions[index], deadline)
+    def put(index: int) -> None:
+        found[index] = _probed(questions[index], deadline)
 
     # Daemons, so that an interrupted audit ends without waiting for them.
-    threads = [threading.Thread(target=work, daemon=True) for _ in asked[:_AT_ONCE]]
+    threads = [threading.Thread(target=put, args=(index,), daemon=True) for index in asked]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -13,6 +13,7 @@ from ollama_audit.addresses import AddressSet
 from ollama_audit.exposure.arrival import Arrival
 from ollama_audit.exposure.confirm import confirmed, proof
 from ollama_audit.exposure.forwarders import Onward, onward
+from ollama_audit.exposure.forwarders.step import PASSES_BYTES
 from ollama_audit.exposure.hostcheck import checks_host, refused
 from ollama_audit.exposure.model import Encryption, Hop, Login
 from ollama_audit.exposure.sockets import admitted, candidates
@@ -27,9 +28,6 @@ __all__ = ["Approach", "Arrival", "approach"]
 
 _MOST_HOPS = 16
 """Deeper chains are not followed: they are configuration errors or loops."""
-
-_BYTES = frozenset({"relay", "docker-proxy"})
-"""Kinds of hops that pass on bytes as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,7 +322,7 @@ def _followed(
             because=(*outer.because, *inner.because),
             cure=step.cure or inner.cure,
             checks_host=inner.checks_host and step.hosts is None,
-            any_name=inner.any_name and step.hop.kind in _BYTES,
+            any_name=inner.any_name and step.hop.kind in PASSES_BYTES,
         )
         for inner, sure in _from_process(terrain, step, seen)
         for gets_in, asked in (_through(step, inner, sure=sure),)
@@ -338,7 +336,7 @@ def _through(step: Onward, inner: Arrival, *, sure: bool) -> tuple[bool, Login]:
     What this host's own request got holds for the same bytes only: a proxy sends other headers
     and other paths along than the client that was answered.
     """
-    if inner.own_request and step.hop.kind not in _BYTES:
+    if inner.own_request and step.hop.kind not in PASSES_BYTES:
         return False, Login.UNKNOWN
     return sure, inner.login
 

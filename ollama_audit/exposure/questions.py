@@ -13,6 +13,8 @@ from typing import TypeAlias
 
 from ollama_audit.exposure.forwarders import Onward, forwarder, no_way, onward, passes_on
 from ollama_audit.exposure.forwarders.relays.target import literal
+from ollama_audit.exposure.forwarders.step import PASSES_BYTES
+from ollama_audit.exposure.leading import translated_ports
 from ollama_audit.exposure.sockets import candidates
 from ollama_audit.exposure.terrain import Terrain
 from ollama_audit.firewall.answer import LOCAL_CLIENT, Effect, Query
@@ -65,8 +67,9 @@ def questions(snapshot: HostSnapshot) -> tuple[Question, ...]:
             at=listener.at_hand,
             server=_is_server(terrain, listener),
             forwards=passes_on(terrain, listener),
-            unasked=_translated(terrain, namespace, listener)
-            or _left_alone(terrain, namespace, listener),
+            unasked=_left_alone(terrain, namespace, listener)
+            or _settled(terrain, namespace, listener)
+            or _astray(terrain, namespace, listener),
         )
         for namespace in terrain.namespaces.values()
         for listener in _distinct(known_or(namespace.listeners, ()))
@@ -81,7 +84,19 @@ def _is_server(terrain: Terrain, listener: Listener) -> bool:
     return any(pid in terrain.servers for pid in known_or(listener.owners, ()))
 
 
-def _translated(terrain: Terrain, namespace: NetworkNamespace, listener: Listener) -> str:
+def _settled(terrain: Terrain, namespace: NetworkNamespace, listener: Listener) -> str:
+    """Why there is nothing to learn: bytes are passed on to where the question is put anyway."""
+    if _is_server(terrain, listener) or isinstance(listener.owners, Unknown):
+        return ""
+    if not passes_on(terrain, listener):
+        return ""
+    steps = onward(terrain, namespace, listener, listener.owners.value)
+    if steps and all(step.namespace and step.hop.kind in PASSES_BYTES for step in steps):
+        return f"what it leads to is asked ({steps[0].hop.name})"
+    return ""
+
+
+def _astray(terrain: Terrain, namespace: NetworkNamespace, listener: Listener) -> str:
     """Why a request would not get to this socket, or not surely stay here; empty when it does."""
     if listener.device:
         return f"it serves {listener.device} only"
@@ -90,6 +105,8 @@ def _translated(terrain: Terrain, namespace: NetworkNamespace, listener: Listene
         owner = terrain.interface(namespace, at)
         if owner is None or listener.ip.is_link_local:
             return f"{at} is not an address of this host that can be asked"
+    if not translated_ports(namespace) >> listener.port & 1:
+        return ""
     query = Query(
         family=Family.IPV6 if ":" in at else Family.IPV4,
         interface=LOCAL_CLIENT,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, lru_cache
 from ipaddress import ip_address
+from operator import is_
 from typing import Any
 
 from ollama_audit.exposure.containers import Containers
@@ -21,13 +22,37 @@ from ollama_audit.snapshot.process import OllamaServer, Process
 from ollama_audit.snapshot.service import SshSession, SystemdUnit
 
 
+class _Facts:
+    """What a snapshot holds but for the answers of its listeners; equal when it is the same."""
+
+    def __init__(self, snapshot: HostSnapshot) -> None:
+        names = (name for name in snapshot.__struct_fields__ if name != "probes")
+        self.parts = tuple(getattr(snapshot, name) for name in names)
+
+    def __hash__(self) -> int:
+        return hash(tuple(map(id, self.parts)))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Facts) and all(map(is_, self.parts, other.parts))
+
+
+@lru_cache(maxsize=1)
+def _steps(_: _Facts) -> dict[tuple[int, Listener], Any]:
+    """Where to keep the steps of one host's listeners.
+
+    An audit looks at a host twice, to find out whom to ask and again with the answers, and the
+    configuration of a large proxy takes long to follow.
+    """
+    return {}
+
+
 class Terrain:
     """One host's namespaces, servers and sockets by their keys; filter answers are kept."""
 
     def __init__(self, snapshot: HostSnapshot) -> None:
         self.snapshot = snapshot
         self._answers: dict[tuple[int, Query], Reach] = {}
-        self.steps: dict[tuple[int, Listener], Any] = {}
+        self.steps = _steps(_Facts(snapshot))
         """What each listener's owner does with a connection, once it was worked out."""
         self.leading: dict[tuple[int, Listener], bool] = {}
         """Whether each listener may lead to Ollama, once it was worked out."""

@@ -172,14 +172,14 @@ def test_a_dead_port_is_unknown() -> None:
     assert "did not answer" in reason_of(found.version)
 
 
-def test_many_silent_peers_cost_two_seconds_at_most() -> None:
+def test_many_silent_peers_are_waited_for_together() -> None:
     with listening(says(b"", then=5)) as (port, _):
         started = time.monotonic()
         found = probe([question(port) for _ in range(300)])
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < 3  # half a second, and a busy machine
     assert [each.port for each in found] == [port] * 300
-    reasons = {each.unasked for each in found}
-    assert reasons == {"", "the time for asking listeners was up", "only 256 listeners are asked"}
+    left = [each.unasked for each in found if each.unasked]
+    assert left.count("only 256 listeners are asked") == 44
 
 
 def test_who_is_left_alone_gets_no_packet() -> None:

@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from ollama_audit.exposure.questions import questions
+from ollama_audit.exposure.terrain import Terrain
 from ollama_audit.rule import Known, Listener, Process
 from ollama_audit.snapshot.configuration import Configuration
 from ollama_audit.snapshot.network import Family, Interface, InterfaceAddress
@@ -93,18 +94,16 @@ def test_a_hidden_owner_is_asked_where_web_servers_are() -> None:
 @pytest.mark.parametrize(
     ("target", "why"),
     [
-        ("127.0.0.1:11434", ""),
+        ("127.0.0.1:11434", "what it leads to is asked"),
         ("127.0.0.1:5433", "postgres passes nothing on"),
         ("192.168.1.9:11434", "not on this host"),
         ("gpu-box:11434", "not known"),
         ("127.0.0.1:8080", "circle"),
     ],
 )
-def test_a_relay_is_followed_first(target: str, why: str) -> None:
+def test_a_relay_is_never_asked_in_place_of_its_target(target: str, why: str) -> None:
     socat = running("socat", "socat", "TCP-LISTEN:8080,fork", f"TCP:{target}")
-    found = unasked(listener("0.0.0.0:8080", owners=PROXY), socat)
-    assert why in found
-    assert bool(found) is bool(why)
+    assert why in unasked(listener("0.0.0.0:8080", owners=PROXY), socat)
 
 
 PASS = "location / { proxy_pass http://127.0.0.1:11434; }"
@@ -131,3 +130,11 @@ def test_a_proxy_that_leads_to_another_machine_is_not_asked(server: str, why: st
     found = nginx(server)
     assert why in found
     assert bool(found) is bool(why)
+
+
+def test_what_was_worked_out_for_the_questions_serves_the_judgement() -> None:
+    snapshot = host().snapshot
+    asked = replace(snapshot, probes=Known((), "GET /api/version"))
+    other = replace(snapshot, processes=(process(61),))
+    assert Terrain(asked).steps is Terrain(snapshot).steps
+    assert Terrain(other).steps is not Terrain(snapshot).steps

@@ -12,6 +12,9 @@ from ollama_audit.exposure.terrain import Terrain
 from ollama_audit.snapshot.network import Listener, NetworkNamespace
 from ollama_audit.snapshot.process import Process
 
+PASSES_BYTES = frozenset({"relay", "docker-proxy"})
+"""Kinds of hops that pass on bytes as they are."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Onward:
