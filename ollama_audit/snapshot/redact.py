@@ -66,7 +66,7 @@ _VALUE = r"""("(?:[^"\\]|\\.)*"?|'[^']*'?|[^\s"'&;,]+)"""
 _OPTION = re.compile(rf"(?i)--?{_NAME}")
 _OPTION_IN_TEXT = re.compile(rf"(?i)(?<![\w-])(--?{_NAME})(\s{{0,4}}=\s{{0,4}}|\s{{1,4}}){_VALUE}")
 _ASSIGNMENT = re.compile(
-    rf"(?i)(?<![\w./-])(-{{0,2}}{_NAME})(['\"]?\s{{0,4}}(?:=>(?!\s*\()|[=:](?!>))\s{{0,4}}){_VALUE}"
+    rf"(?i)(?<![\w./-])(-{{0,2}}{_NAME})(['\"]?\s{{0,4}}(?:=>(?!\s*\()|[=:](?!>))\s{{0,4}})(?!\{{\w+:){_VALUE}"
 )
 _CAMEL = re.compile(
     rf"\b([a-z][A-Za-z0-9]{{0,60}}(?:Token|Secret|Password|Key|Credential)s?)([=:]\s{{0,4}}){_VALUE}"

@@ -38,7 +38,7 @@ from ollama_audit.exposure.forwarders.relays.rinetd import rinetd
 from ollama_audit.exposure.forwarders.relays.ssh import ssh, sshd
 from ollama_audit.exposure.forwarders.rootless import pasta, rootlesskit, rootlessport
 from ollama_audit.exposure.forwarders.step import Forwarder, Onward, unclear
-from ollama_audit.exposure.forwarders.unfollowed import unfollowed
+from ollama_audit.exposure.forwarders.traefik import traefik
 from ollama_audit.exposure.model import Hop, Login
 from ollama_audit.exposure.terrain import Terrain
 from ollama_audit.observed import Unknown, known_or
@@ -104,7 +104,7 @@ FORWARDERS: Mapping[str, Forwarder] = MappingProxyType(
         "systemd-socket-": socket_proxyd,
         "systemd-socket-proxyd": socket_proxyd,
         "systemd": _activated,
-        "traefik": unfollowed,
+        "traefik": traefik,
         "xinetd": xinetd,
     }
 )
