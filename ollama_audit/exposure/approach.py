@@ -18,8 +18,9 @@ from ollama_audit.exposure.hostcheck import checks_host, refused
 from ollama_audit.exposure.model import Encryption, Hop, Login
 from ollama_audit.exposure.sockets import admitted, candidates
 from ollama_audit.exposure.terrain import Terrain
+from ollama_audit.exposure.ways import ways
 from ollama_audit.exposure.zones import version
-from ollama_audit.firewall.answer import LOCAL_CLIENT, Effect, End, Query, Reach
+from ollama_audit.firewall.answer import Effect, End, Query, Reach
 from ollama_audit.firewall.wording import describe
 from ollama_audit.observed import Unknown
 from ollama_audit.snapshot.network import Family, Listener, NetworkNamespace
@@ -170,6 +171,8 @@ def _forwarded(
     seen: frozenset[tuple[int, str, int]],
 ) -> list[Arrival]:
     held = terrain.holders(end.address, namespace, end.interface)
+    if not held and terrain.kept_apart(end.address, namespace):
+        return []
     if not held:
         reason = f"{_at(end.address, end.port)} is not on this host, or its namespace was not read"
         return [_nowhere(end, reason)]
@@ -362,17 +365,12 @@ def _from_process(
     """
     assert step.namespace is not None
     family = Family.IPV6 if ":" in step.address else Family.IPV4
-    places = [(step.namespace, LOCAL_CLIENT)]
-    source = step.address
-    if terrain.interface(step.namespace, step.address) is None:
-        held = terrain.holders(step.address, step.namespace)
-        places = [(namespace, interface.name) for namespace, interface in held]
-        source = terrain.neighbour(step.namespace, step.address)
-    sender = int(ip_address(source)) if source else -1
+    places = ways(terrain, step.namespace, step.address)
     found = []
-    for namespace, interface in places:
+    for namespace, interface, source in places:
         query = Query(family=family, interface=interface, address=step.address, port=step.port)
         inner = approach(terrain, namespace, query, seen)
+        sender = int(ip_address(source)) if source else -1
         found += [
             (arrival, sender in arrival.surely and len(places) == 1)
             for arrival in inner.arrivals

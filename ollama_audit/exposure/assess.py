@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ollama_audit.addresses import AddressSet
 from ollama_audit.exposure.approach import Arrival, server_hop
-from ollama_audit.exposure.attempts import Attempt, attempts
+from ollama_audit.exposure.attempts import Attempt, attempts, unasked
 from ollama_audit.exposure.beyond import beyond_host
 from ollama_audit.exposure.browser import host_check, origin_check
 from ollama_audit.exposure.filters import filters
@@ -19,7 +19,7 @@ from ollama_audit.exposure.survey import Survey
 from ollama_audit.exposure.terrain import Terrain
 from ollama_audit.exposure.translated import Asked, Door, doors
 from ollama_audit.exposure.tunnels.endpoints import provided, tunnel_endpoints
-from ollama_audit.observed import Unknown, known_or
+from ollama_audit.observed import known_or
 from ollama_audit.snapshot.host import HostSnapshot
 from ollama_audit.snapshot.network import Family, Listener, NetworkNamespace
 
@@ -83,10 +83,9 @@ class _Assessment:
             return
         asked = tuple(attempts(self.terrain, namespace, listener))
         self._asked.update((each.namespace.inode, each.query) for each in asked)
-        unread = namespace.interfaces
         survey = self._surveyed(asked)
-        if isinstance(unread, Unknown) and not listener.on_loopback:
-            survey.unread(families(listener), unread.reason, unread.cure)
+        for family, reason, cure in unasked(self.terrain, namespace, listener):
+            survey.unread((family,), reason, cure)
         place = _Place(
             str(listener), listener.address, listener.port, families(listener), namespace
         )

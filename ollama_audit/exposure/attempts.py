@@ -17,6 +17,7 @@ from ollama_audit.exposure.zones import (
     public,
     sources_behind,
     sources_beside,
+    uplink_of,
 )
 from ollama_audit.firewall.answer import LOCAL_CLIENT, Query
 from ollama_audit.observed import Unknown, known_or
@@ -62,12 +63,46 @@ def _inside(terrain: Terrain, namespace: NetworkNamespace, listener: Listener) -
                 behind = ()
             else:
                 behind = sources_beside(terrain.host, namespace, interface, family)
+            if _filtered_on_a_bridge(terrain.host, interface, family):
+                continue
             for destination in _destinations(namespace, listener, interface, family):
                 query = Query(
                     family=family, interface=name, address=destination, port=listener.port
                 )
                 sources = behind if martian else _sending(terrain, query, behind)
                 yield Attempt(namespace, query, tuple(sources), martian)
+
+
+def unasked(
+    terrain: Terrain, namespace: NetworkNamespace, listener: Listener
+) -> Iterator[tuple[Family, str, str]]:
+    """The families in which nobody beyond the host can be asked for, why, and what would help."""
+    if listener.on_loopback:
+        return
+    for family in families(listener):
+        if isinstance(namespace.interfaces, Unknown):
+            yield family, namespace.interfaces.reason, namespace.interfaces.cure
+            continue
+        for interface in namespace.interfaces.value:
+            if _filtered_on_a_bridge(terrain.host, interface, family):
+                reason = (
+                    "what the host bridges to it passes br_netfilter, and is not followed there"
+                )
+                yield family, reason, "sysctl net.bridge.bridge-nf-call-iptables=0, and ip6tables"
+
+
+def _filtered_on_a_bridge(
+    host: NetworkNamespace | None, interface: Interface, family: Family
+) -> bool:
+    """Whether packets of the host's neighbours to a bridged container pass iptables, too.
+
+    The kernel gives them to it while br_netfilter is loaded (Linux ip-sysctl.rst).
+    """
+    uplink = uplink_of(host, interface) if host else None
+    if host is None or uplink is None or uplink.kind != "bridge":
+        return False
+    name = "iptables" if family is Family.IPV4 else "ip6tables"
+    return known_or(host.sysctls, {}).get(f"bridge.bridge-nf-call-{name}", "0") != "0"
 
 
 def _sending(terrain: Terrain, query: Query, behind: tuple[Sources, ...]) -> Iterator[Sources]:

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeAlias
 
 from ollama_audit.observed import Known, Unknown, known_or
-from ollama_audit.snapshot.container import Container, ContainerEngine, PublishedPort
+from ollama_audit.snapshot.container import (
+    Container,
+    ContainerEngine,
+    ContainerNetwork,
+    PublishedPort,
+)
 from ollama_audit.snapshot.host import HostSnapshot
 from ollama_audit.snapshot.network import Listener, NetworkNamespace
 from ollama_audit.snapshot.process import Process
+
+Names: TypeAlias = tuple[str, ...]
+"""The addresses of a name."""
+
+_WITHOUT_NAMES = frozenset({"bridge", "host", "none", "podman"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +85,30 @@ class Containers:
         found = self._by_namespace.get(namespace.inode)
         return found.container.network_mode if found else ""
 
+    def names_for(self, pids: Iterable[int], processes: Iterable[Process]) -> dict[str, Names]:
+        """The names that the engine's own resolver tells a process in a container.
+
+        Docker's at 127.0.0.11 and podman's aardvark-dns know the containers of the networks that
+        both are in, but for the network that every container gets unasked (Docker docs,
+        "Container networking"; podman-network-create(1), `--disable-dns`).
+        """
+        wanted = set(pids)
+        ids = {process.container for process in processes if process.pid in wanted}
+        mine = [
+            each
+            for each in self._running
+            if each.container.id in ids or each.container.pid in wanted
+        ]
+        found: dict[str, Names] = {}
+        for me in mine:
+            near = {network.name for network in me.container.networks} - _WITHOUT_NAMES
+            for each in self._running:
+                for network in each.container.networks if each.engine is me.engine else ():
+                    if network.name in near:
+                        for name in _called(each.container, network):
+                            found[name] = (*found.get(name, ()), *network.addresses)
+        return found
+
     def publishing(self, listener: Listener, uid: int) -> Iterator[tuple[Contained, PublishedPort]]:
         """The running containers of a user's engines that are published at this socket."""
         for each in self._running:
@@ -87,6 +122,13 @@ class Containers:
         """Why the containers of a user are not known; None when they are."""
         engines = [engine for engine in self._engines if engine.uid == uid]
         return next((e.containers for e in engines if not isinstance(e.containers, Known)), None)
+
+
+def _called(container: Container, network: ContainerNetwork) -> set[str]:
+    """The names of a container in a network: compose gives it that of its service."""
+    service = container.labels.get("com.docker.compose.service", "")
+    names = {container.name, container.id[:12], service, *network.names}
+    return {name.lower() for name in names if name}
 
 
 def _unnamed(identity: str) -> str:

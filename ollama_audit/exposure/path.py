@@ -88,6 +88,8 @@ def _answer(
         reason = "the translation beyond this host that takes it up is for another client"
         return replace(given, reach=Verdict.NO, login=Login.NONE, because=(reason,))
     interface = in_interface or _ingress(terrain, namespace, source, inner)
+    if not interface and (held := terrain.beside(str(inner))):
+        namespace, interface = held[0], held[1].name
     given = replace(given, in_interface=interface)
     if not interface:
         reason = f"no interface of this host owns {target}: name one with --in-interface"

@@ -7,10 +7,12 @@ from ipaddress import ip_address
 from operator import is_
 from typing import Any
 
+from msgspec.structs import replace
+
 from ollama_audit.exposure.containers import Containers
 from ollama_audit.exposure.model import JudgedBy
 from ollama_audit.exposure.shields import shielded, stopped
-from ollama_audit.exposure.zones import public
+from ollama_audit.exposure.zones import public, uplink_of
 from ollama_audit.firewall.answer import Query, Reach
 from ollama_audit.firewall.reach import reach
 from ollama_audit.observed import Known, Unknown, known_or
@@ -66,7 +68,26 @@ class Terrain:
     @cached_property
     def namespaces(self) -> dict[int, NetworkNamespace]:
         """Network namespaces by inode."""
-        return {namespace.inode: namespace for namespace in known_or(self.snapshot.namespaces, ())}
+        return {
+            namespace.inode: self._without_strangers(namespace)
+            for namespace in known_or(self.snapshot.namespaces, ())
+        }
+
+    def _without_strangers(self, namespace: NetworkNamespace) -> NetworkNamespace:
+        """The namespace without servers among the owners of sockets that are not theirs.
+
+        A helper that starts a server in a network of its own, as pasta(1) does, may leave its own
+        listening sockets open in it.
+        """
+        away = {
+            server.pid
+            for server in self.servers.values()
+            if known_or(server.process.network_namespace, namespace.inode) != namespace.inode
+        }
+        if not away or isinstance(namespace.listeners, Unknown):
+            return namespace
+        listeners = tuple(_without(each, away) for each in namespace.listeners.value)
+        return replace(namespace, listeners=Known(listeners, namespace.listeners.source))
 
     @cached_property
     def host(self) -> NetworkNamespace | None:
@@ -110,6 +131,18 @@ class Terrain:
         """What to call a namespace that is not the host's: its container, else its own name."""
         inhabitants = self._inhabitants.get(namespace.inode, [])
         return self.containers.name_of_network(namespace, inhabitants)
+
+    def kept_apart(self, address: str, host: NetworkNamespace) -> bool:
+        """Whether an address is only that of containers which the host itself cannot reach."""
+        held = self._held.get(address, ())
+        return bool(held) and all(isolated(host, interface) for _, interface in held)
+
+    def beside(self, address: str) -> tuple[NetworkNamespace, Interface] | None:
+        """The container that has an address of its own on a network that the host is on, too."""
+        for namespace, interface in self._held.get(address, ()):
+            if self.host is not None and uplink_of(self.host, interface) is not None:
+                return namespace, interface
+        return None
 
     @cached_property
     def units(self) -> dict[tuple[str, str], SystemdUnit]:
@@ -185,6 +218,37 @@ class Terrain:
                     found.setdefault(own.address, []).append((namespace, interface))
         return found
 
+    def held(self, address: str) -> tuple[tuple[NetworkNamespace, Interface], ...]:
+        """Every namespace but the host's that has an address, and its interface with it."""
+        return tuple(self._held.get(address, ()))
+
+    @cached_property
+    def _veths(self) -> dict[tuple[int, int], list[tuple[NetworkNamespace, Interface]]]:
+        """Ends of veths by their own index and the other end's; the host's first."""
+        found: dict[tuple[int, int], list[tuple[NetworkNamespace, Interface]]] = {}
+        for namespace in sorted(self.namespaces.values(), key=lambda each: not each.host):
+            for interface in known_or(namespace.interfaces, ()):
+                if interface.kind == "veth" and interface.parent:
+                    key = interface.index, interface.parent
+                    found.setdefault(key, []).append((namespace, interface))
+        return found
+
+    def outer_end(self, inner: Interface) -> tuple[NetworkNamespace, Interface] | None:
+        """The other end of a container's veth (veth(4)), and the namespace that it is in."""
+        if inner.kind != "veth" or not inner.parent:
+            return None
+        return next(iter(self._veths.get((inner.parent, inner.index), ())), None)
+
+    def segment(self, inner: Interface) -> tuple[int, int] | None:
+        """What tells whether two containers' interfaces are on one wire; None when it is not told.
+
+        The bridge that joins their veths, or the device below their macvlans.
+        """
+        if inner.kind in {"macvlan", "ipvlan"} and inner.parent:
+            return 0, inner.parent
+        outer = self.outer_end(inner)
+        return (outer[0].inode, outer[1].master) if outer and outer[1].master else None
+
     def holders(
         self, address: str, beside: NetworkNamespace, egress: str = ""
     ) -> tuple[tuple[NetworkNamespace, Interface], ...]:
@@ -233,6 +297,23 @@ class Terrain:
         if isinstance(inode, Known):
             return inode.value
         return inode
+
+
+def _without(listener: Listener, away: set[int]) -> Listener:
+    owners = known_or(listener.owners, ())
+    near = tuple(pid for pid in owners if pid not in away)
+    if not near or near == owners:
+        return listener
+    return replace(listener, owners=Known(near, "/proc/PID/fd"))
+
+
+def isolated(host: NetworkNamespace, inner: Interface) -> bool:
+    """Whether a container and the host share a device that keeps them apart.
+
+    A macvlan or ipvlan never talks to the device below it (ip-link(8)).
+    """
+    below = (each.index for each in known_or(host.interfaces, ()))
+    return inner.kind in {"macvlan", "ipvlan"} and inner.parent in below
 
 
 def linked(beside: NetworkNamespace, inner: Interface, egress: str = "") -> bool | None:

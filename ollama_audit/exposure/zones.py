@@ -185,6 +185,22 @@ def _elsewhere(namespace: NetworkNamespace, interface: Interface, family: Family
     ) - _networks(family, *_LINK_LOCAL[family])
 
 
+def uplink_of(host: NetworkNamespace, inner: Interface) -> Interface | None:
+    """The host's device whose network a container's interface is on as a machine of its own.
+
+    That is the device below a macvlan or ipvlan, and the bridge that joins its veth with a
+    network card; None for one behind the host, as on a bridge of containers.
+    """
+    devices = {each.index: each for each in known_or(host.interfaces, ())}
+    found = devices.get(inner.parent)
+    if found is None or inner.kind not in {"macvlan", "ipvlan", "veth"}:
+        return None
+    if inner.kind == "veth":
+        joined = found.kind == "veth" and found.parent == inner.index
+        found = devices.get(found.master) if joined and found.master_kind == "bridge" else None
+    return found if found and interface_zone(host, found) is Zone.LAN else None
+
+
 def sources_beside(
     host: NetworkNamespace | None,
     namespace: NetworkNamespace,
@@ -193,25 +209,25 @@ def sources_beside(
 ) -> tuple[Sources, ...]:
     """The zones behind an interface of a namespace that is not the host's.
 
-    Its neighbours are containers, unless the network is one of the host's own uplinks, as with
-    macvlan; the host itself is among them by its address there. Whoever is farther away comes
-    through the host and is asked for at its interfaces.
+    Its neighbours are containers; the host itself is among them by its address there. Whoever is
+    farther away comes through the host and is asked for at its interfaces. On a network that the
+    host is on as well it has the host's neighbours, and what is behind their router.
     """
-    nothing = AddressSet.nothing(version(family))
     if interface.loopback:
         return ()
+    if host and (uplink := uplink_of(host, interface)):
+        the_host = own_addresses(host, family)
+        apart = uplink.kind != "bridge"  # a macvlan does not talk to the device below it
+        others = [
+            Sources(found.zone, found.core - the_host, found.wider - the_host)
+            for found in sources_behind(namespace, interface, family)
+        ]
+        near = _near(interface, [], family) & the_host
+        return (*(() if apart or not near else (Sources(Zone.HOST, near, near),)), *others)
     near = _near(interface, [], family) - own_addresses(namespace, family)
-    the_host = own_addresses(host, family) & near if host else nothing
-    zone = Zone.CONTAINER
-    for uplink in known_or(host.interfaces, ()) if host else ():
-        if (
-            host
-            and interface_zone(host, uplink) is Zone.LAN
-            and interface.kind in {"macvlan", "ipvlan"}
-        ):
-            zone = Zone.LAN if _near(uplink, [], family) & near else zone
+    the_host = own_addresses(host, family) & near if host else AddressSet.nothing(version(family))
     found = (
         Sources(Zone.HOST, the_host, the_host),
-        Sources(zone, near - the_host, near - the_host),
+        Sources(Zone.CONTAINER, near - the_host, near - the_host),
     )
     return tuple(sources for sources in found if sources.wider)

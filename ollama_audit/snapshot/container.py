@@ -36,6 +36,8 @@ class ContainerNetwork(msgspec.Struct, frozen=True, kw_only=True):
     """`bridge`, `macvlan`, `ipvlan`, `overlay`, ...; empty when the engine did not say."""
     addresses: tuple[str, ...] = ()
     """The container's addresses there."""
+    names: tuple[str, ...] = ()
+    """What else other containers there may call it, beside its name and the start of its id."""
     options: dict[str, str] = {}
     """Those of the network's driver that decide who gets in, such as
     `com.docker.network.bridge.gateway_mode_ipv4`."""

@@ -68,7 +68,7 @@ def machine(
     outer = replace(outer, listeners=Known((listener(at, owners=HELPER, uid=ADA),), "sock_diag"))
     ollama = in_container(2001, parent=HELPER if child else 1)
     inner = replace(
-        space(TAP, routes=()),
+        space(TAP, routes=(default("10.0.2.2"), default("fd00::2"))),
         inode=CONTAINER_NAMESPACE,
         host=False,
         pid=2001,
@@ -155,8 +155,8 @@ def test_an_engine_that_could_not_be_read_says_why() -> None:
         (("-t", "8080"), 8080, Verdict.NO),
         (("-t", "auto"), 11434, Verdict.YES),
         ((), 11434, Verdict.YES),
-        (("-t", "9999"), 8080, Verdict.UNKNOWN),
-        (("-t", "none"), 8080, Verdict.UNKNOWN),
+        (("-t", "9999"), 8080, Verdict.NO),
+        (("-t", "8080:80"), 11434, Verdict.YES),
     ],
 )
 def test_pasta_leads_where_its_arguments_say(

@@ -47,6 +47,35 @@ with_docker() {
   docker import "${image_changes[@]}" /usr/local/share/oa-lab/ollama.tar ollama/ollama >/dev/null
 }
 
+# nginx_image: the image nginx, which passes everything on to http://ollama:11434.
+nginx_image() {
+  local tree=/run/lab/nginx file
+  mkdir -p "$tree"/{etc/nginx,var/log/nginx,var/lib/nginx,run,tmp}
+  for file in /usr/sbin/nginx /lib64/ld-linux-x86-64.so.2 /usr/lib/*/libnss_dns.so.2 \
+    /usr/lib/*/libnss_files.so.2 $(ldd /usr/sbin/nginx | grep -o '/[^ ]*'); do
+    mkdir -p "$tree$(dirname "$file")"
+    cp -L "$file" "$tree$file"
+  done
+  printf 'root:x:0:0::/:\nnobody:x:65534:65534::/:\n' >"$tree/etc/passwd"
+  printf 'root:x:0:\nnogroup:x:65534:\n' >"$tree/etc/group"
+  echo 'hosts: files dns' >"$tree/etc/nsswitch.conf"
+  cat >"$tree/etc/nginx/nginx.conf" <<'END'
+user nobody nogroup;
+events {}
+http {
+  server {
+    listen 80;
+    location / {
+      proxy_pass http://ollama:11434;
+      proxy_set_header Host localhost;
+    }
+  }
+}
+END
+  tar -C "$tree" -c . | docker import \
+    -c 'ENTRYPOINT ["/usr/sbin/nginx", "-g", "daemon off;"]' - nginx >/dev/null
+}
+
 # with_podman [USER]: give this user's podman the image localhost/ollama.
 with_podman() {
   container_engine

@@ -18,6 +18,7 @@ ZONES = {
     "box4": "container",
     "box6": "container",
     "docker4": "container",
+    "next4": "lan",
 }
 """Clients whose zone nobody can dispute; a neighbour on a public link is left out."""
 

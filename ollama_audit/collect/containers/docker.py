@@ -209,10 +209,13 @@ class _Api:
 def _network(name: str, attachment: object, networks: dict[str, Any]) -> ContainerNetwork:
     addresses = (text(at(attachment, key)) for key in ("IPAddress", "GlobalIPv6Address"))
     options = mapping(at(networks.get(name), "Options"))
+    named = [at(attachment, key) for key in ("Aliases", "DNSNames")]
+    aliases = [each for each_list in named if isinstance(each_list, list) for each in each_list]
     return ContainerNetwork(
         name=name,
         driver=text(at(networks.get(name), "Driver")),
         addresses=tuple(filter(None, addresses)),
+        names=tuple(sorted({text(n) for n in aliases if text(n)})),
         options={key: text(options[key]) for key in _OPTIONS if key in options},
     )
 

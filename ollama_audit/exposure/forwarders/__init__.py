@@ -36,7 +36,7 @@ from ollama_audit.exposure.forwarders.relays.commands import (
 from ollama_audit.exposure.forwarders.relays.inetd import inetd, xinetd
 from ollama_audit.exposure.forwarders.relays.rinetd import rinetd
 from ollama_audit.exposure.forwarders.relays.ssh import ssh, sshd
-from ollama_audit.exposure.forwarders.rootless import pasta, rootlesskit, rootlessport
+from ollama_audit.exposure.forwarders.rootless import passt, pasta, rootlesskit, rootlessport
 from ollama_audit.exposure.forwarders.step import Forwarder, Onward, unclear
 from ollama_audit.exposure.forwarders.traefik import traefik
 from ollama_audit.exposure.model import Hop, Login
@@ -88,9 +88,8 @@ FORWARDERS: Mapping[str, Forwarder] = MappingProxyType(
         "ncat": netcat,
         "netcat": netcat,
         "openbsd-inetd": inetd,
-        "passt": pasta,
+        "passt": passt,
         "pasta": pasta,
-        "pasta.avx2": pasta,
         "redir": redir,
         "rinetd": rinetd,
         "rootlessport": rootlessport,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from ollama_audit.addresses import AddressSet
-from ollama_audit.exposure.forwarders.clients import Clients
+from ollama_audit.exposure.forwarders.clients import EVERYONE, NOBODY, Clients
 from ollama_audit.exposure.forwarders.step import Onward, unclear
 from ollama_audit.exposure.model import Hop
 from ollama_audit.exposure.sockets import families
@@ -23,7 +23,7 @@ from ollama_audit.snapshot.network import Listener, NetworkNamespace
 from ollama_audit.snapshot.process import Process
 
 _KIND = "relay"
-_HELPERS = frozenset({"pasta", "pasta.avx2", "passt", "slirp4netns", "rootlesskit"})
+_HELPERS = frozenset({"pasta", "slirp4netns", "rootlesskit"})
 
 
 _LOOPBACK = Clients.within("127.0.0.0/8") | Clients.within("::1")
@@ -75,7 +75,7 @@ def pasta(
     targets = list(_published(terrain, listener, process))
     inner = _inside(terrain, namespace, process)
     port = _forwarded(known_or(process.arguments, ()), listener.port)
-    if not targets and inner is not None and port is not None:
+    if not targets and inner is not None:
         targets = [_Target(inner, port, terrain.name_of_network(inner))]
     if not targets:
         return (_unknown(terrain, listener, process),)
@@ -87,11 +87,31 @@ def pasta(
     )
 
 
+def passt(
+    terrain: Terrain, namespace: NetworkNamespace, listener: Listener, process: Process
+) -> tuple[Onward, ...]:
+    """The same program for a virtual machine (passt(1)): what listens there cannot be seen."""
+    del terrain, namespace
+    reason = f"passt ({process.pid}) leads port {listener.port} into a virtual machine"
+    return (unclear(process, reason, kind=_KIND, cure="look for Ollama in that machine"),)
+
+
 def _ways(inner: NetworkNamespace, family: int) -> Iterator[tuple[str, Clients]]:
     """Where pasta connects to for which clients of a family."""
     yield "127.0.0.1" if family == 4 else "::1", _FAMILIES[family] & _LOOPBACK
     if address := _address(inner, family):
-        yield address, _FAMILIES[family] - _LOOPBACK
+        yield address, (_FAMILIES[family] & _answered(inner)) - _LOOPBACK
+
+
+def _answered(inner: NetworkNamespace) -> Clients:
+    """The clients that a network has a route back to; pasta keeps their addresses."""
+    if isinstance(inner.routes, Unknown):
+        return EVERYONE
+    found = NOBODY
+    for route in inner.routes.value:
+        if route.type == "unicast":
+            found |= Clients.within(str(route.network))
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +184,8 @@ def _inside(
     return found[0] if len(found) == 1 else None
 
 
-def _forwarded(arguments: tuple[str, ...], port: int) -> int | None:
-    """The port inside that a port of the host is forwarded to; None when it is not understood.
+def _forwarded(arguments: tuple[str, ...], port: int) -> int:
+    """The port inside that a port of the host is forwarded to: the same, unless another is named.
 
     `-t none`, `-t auto`, `-t all`, or `[ADDRESS[%INTERFACE]/]PORTS` with ranges, `~` for excluded
     ones and `:` for other ports inside, several parted by commas; -t may be repeated.
@@ -174,9 +194,7 @@ def _forwarded(arguments: tuple[str, ...], port: int) -> int | None:
     given += [word[2:] for word in arguments if re.match(r"-t.", word)]
     given += [word.partition("=")[2] for word in arguments if word.startswith("--tcp-ports=")]
     parts = [part for one in given for part in one.rpartition("/")[2].split(",")]
-    if not parts or not {"auto", "all"}.isdisjoint(parts):
-        return port  # `auto` is the default (passt(1))
-    return next((found for part in parts if (found := _mapped(part, port)) is not None), None)
+    return next((found for part in parts if (found := _mapped(part, port)) is not None), port)
 
 
 def _mapped(part: str, port: int) -> int | None:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+from msgspec.structs import replace
+
 from ollama_audit.exposure.forwarders.clients import NOBODY, Clients, Gate
 from ollama_audit.exposure.forwarders.step import Onward
 from ollama_audit.exposure.hostcheck import checks_host, refused
@@ -97,8 +99,10 @@ def configuration(terrain: Terrain, pids: Iterable[int]) -> Configuration | None
     """The configuration of the proxy that has one of these processes."""
     wanted = set(pids)
     for found in terrain.snapshot.configurations:
-        if found.pid in wanted or wanted.intersection(found.pids):
-            return found
+        pids = {found.pid, *found.pids}
+        if not wanted.isdisjoint(pids):
+            beside = terrain.containers.names_for(pids, terrain.processes.values())
+            return replace(found, names={**beside, **found.names}) if beside else found
     return None
 
 
