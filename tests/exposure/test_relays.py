@@ -39,6 +39,7 @@ def steps(name: str, *arguments: str, sockets: tuple[SocketUnit, ...] = ()) -> t
         ("socat", ["socat", "TCP-LISTEN:8080", "EXEC:nc 127.0.0.1 11434"], "127.0.0.1", 11434),
         ("socat", ["socat", "TCP-LISTEN:8080", "OPENSSL:127.0.0.1:443"], "127.0.0.1", 443),
         ("redir", ["redir", "-n", "0.0.0.0:8080", "127.0.0.1:11434"], "127.0.0.1", 11434),
+        ("redir", ["redir", "-n", "", "8080", "127.0.0.1", "11434"], "127.0.0.1", 11434),
         ("redir", ["redir", "--lport=8080", "--cport=11434"], "127.0.0.1", 11434),
         ("redir", ["redir", "--lport", "80", "--caddr", "::1", "--cport", "11434"], "::1", 11434),
         ("simpleproxy", ["simpleproxy", "-L", "8080", "-R", "[::1]:11434"], "::1", 11434),

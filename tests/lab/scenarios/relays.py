@@ -98,10 +98,10 @@ END
     ),
     relay(
         "ncat",
-        "ncat that starts another ncat for the LAN and the host",
+        "ncat that starts a socat for the LAN and the host",
         """
             systemd-run -q ncat -l -k 8080 --allow 192.168.77.0/24,127.0.0.1 \
-              --sh-exec 'ncat 127.0.0.1 11434'
+              --sh-exec 'exec socat - TCP4:127.0.0.1:11434'
         """,
         {"lan4 -> lan4:8080": OPEN, "internet4 -> *:8080": NOTHING, "lan6 -> *:8080": NOTHING},
     ),

@@ -140,6 +140,9 @@ def redir(
         hosts = _values(words, "--caddr") or ["127.0.0.1"]
         return (toward(process, namespace, at(hosts[-1], ports[-1])),)
     targets = [word for word in words if HOST_PORT.match(word)]
+    if len(targets) != 2 and len(words) > 2 and words[-1].isdecimal():
+        # redir 3.x cuts its own arguments at the colons while it reads them (observed with 3.3).
+        targets = ["", at(words[-2], words[-1])]
     if len(targets) != 2:
         return (not_understood(process),)
     return (toward(process, namespace, targets[1]),)
