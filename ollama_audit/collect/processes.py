@@ -96,7 +96,7 @@ def _network_namespace(pid: int) -> int:
 
 _SERVER, _RUNS_MODELS, _PASSES_ON = "server", "runner", "forwarder"
 _HIDDEN, _OTHER = "hidden", "other"
-_FORWARDERS = frozenset(PROGRAMS) | {"autossh", "ssh"}
+_FORWARDERS = frozenset(PROGRAMS)
 
 
 def _judge(pid: int) -> str:

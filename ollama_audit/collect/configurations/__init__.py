@@ -25,6 +25,7 @@ from ollama_audit.collect.configurations.nginx import NGINX
 from ollama_audit.collect.configurations.ngrok import NGROK
 from ollama_audit.collect.configurations.rathole import RATHOLE
 from ollama_audit.collect.configurations.rinetd import RINETD
+from ollama_audit.collect.configurations.ssh import SSH
 from ollama_audit.collect.configurations.start import Program, Start
 from ollama_audit.collect.configurations.tailscaled import TAILSCALED
 from ollama_audit.collect.configurations.told_by_arguments import (
@@ -77,6 +78,7 @@ PROGRAMS: Mapping[str, Program] = MappingProxyType(
         "playitd": PLAYIT,
         "rathole": RATHOLE,
         "rinetd": RINETD,
+        "ssh": SSH,
         "tailscaled": TAILSCALED,
         "traefik": TRAEFIK,
         "xinetd": XINETD,

@@ -16,6 +16,7 @@ from ollama_audit.exposure.tunnels.cloudflared import cloudflared
 from ollama_audit.exposure.tunnels.frp import frp
 from ollama_audit.exposure.tunnels.ngrok import ngrok
 from ollama_audit.exposure.tunnels.rathole import rathole
+from ollama_audit.exposure.tunnels.ssh import ssh
 from ollama_audit.exposure.tunnels.tailscale import tailscaled
 from ollama_audit.exposure.tunnels.told_by_arguments import (
     bore,
@@ -56,14 +57,16 @@ READERS: Mapping[str, Reader] = MappingProxyType(
         "ngrok": ngrok,
         "playit": playit,
         "rathole": rathole,
+        "ssh": ssh,
         "tailscaled": tailscaled,
         "zrok": zrok,
     }
 )
 """By `Configuration.program`."""
 
-_RELOADS = frozenset({"rathole", "tailscaled"})
-"""Clients that follow a change of their configuration by themselves."""
+_RELOADS = frozenset({"rathole", "ssh", "tailscaled"})
+"""Clients that follow a change of their configuration by themselves; and ssh, whose files are
+changed every day for the sake of other connections."""
 
 _NETWORKS = {
     (Zone.INTERNET, Family.IPV4): ("0.0.0.0/0",),

@@ -47,14 +47,14 @@ def parsed(words: Sequence[str]) -> Command:
         if name == "":
             destination = destination or value
         elif name in found:
-            found[name] += _forwards(value)
+            found[name] += forwards(value)
         elif name == "J":
             jumps = True
         elif name == "o":
             key, _, setting = value.replace("=", " ", 1).partition(" ")
             kind = {"localforward": "L", "remoteforward": "R", "dynamicforward": "D"}
             if key.lower() in kind:
-                found[kind[key.lower()]] += _forwards(":".join(setting.split()))
+                found[kind[key.lower()]] += forwards(":".join(setting.split()))
             jumps = jumps or key.lower() in {"proxyjump", "proxycommand"}
     return Command(destination, tuple(found["L"]), tuple(found["D"]), tuple(found["R"]), jumps)
 
@@ -77,7 +77,7 @@ def _options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
             yield letter, ""
 
 
-def _forwards(text: str) -> list[Forward]:
+def forwards(text: str) -> list[Forward]:
     """The forward that a word means; none of one that is not understood, or of Unix sockets."""
     parts: list[str] = []
     rest = text
