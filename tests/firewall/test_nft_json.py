@@ -22,7 +22,7 @@ from ollama_audit.snapshot.network import Family, NetworkNamespace
 CAPTURES = Path(__file__).parent / "captures"
 """Each NAME.json is a namespace with the kernel's dump, and NAME-listed.json the same ruleset as
 nft 1.0.6 listed it in that moment."""
-PAIRS = ("firewalld", "assorted")
+PAIRS = ("firewalld", "docker", "assorted")
 
 
 def captured(name: str) -> NetworkNamespace:
@@ -285,10 +285,11 @@ def test_listing_and_dump_never_contradict_each_other(name: str) -> None:
         assert not dumped.blocked & told.surely, query
 
 
-def test_of_firewalld_the_listing_leaves_nothing_open() -> None:
-    """Its stock ruleset gives the same answers, with no more unknown."""
-    namespace = captured("firewalld")
-    listed = by((CAPTURES / "firewalld-listed.json").read_bytes(), namespace)
+@pytest.mark.parametrize("name", ["firewalld", "docker"])
+def test_of_stock_rulesets_the_listing_leaves_nothing_open(name: str) -> None:
+    """firewalld's, and one as Docker makes it in nf_tables: the same answers, none unknown."""
+    namespace = captured(name)
+    listed = by((CAPTURES / f"{name}-listed.json").read_bytes(), namespace)
     for query in QUERIES:
         dumped, told = reach(namespace, query), reach(listed, query)
         assert (told.surely, told.blocked) == (dumped.surely, dumped.blocked), query

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Final
 
 from ollama_audit.addresses import AddressSet
@@ -15,7 +16,7 @@ from ollama_audit.firewall.netlink import SetRecord
 from ollama_audit.firewall.nft_json import datatypes as of
 from ollama_audit.firewall.nft_json.datatypes import Datatype, UnreadableError, bounds, constant
 from ollama_audit.firewall.nft_json.document import Json, ListedSet, text_of
-from ollama_audit.firewall.sets import CATCH_ALL, EVALUATED, INTERVAL, INTERVAL_END, MAP, NftSet
+from ollama_audit.firewall.sets import CATCH_ALL, EVALUATED, MAP, Element, NftSet
 
 VERDICTS: Final = {
     "accept": ACCEPT,
@@ -99,10 +100,8 @@ def compile_set(
         _plain_addresses(listed.elements, parts[0]) if data is None and len(parts) == 1 else None
     )
     flags = (MAP if data is not None else 0) | (EVALUATED if changes else 0)
-    if plain is not None:
-        flags |= INTERVAL
-        block = _edges(plain, parts[0].length)
-    else:
+    block = b""
+    if plain is None:
         encoded = [_element(element, parts, data) for element in listed.elements]
         if any(found is None for found in encoded):
             flags |= EVALUATED
@@ -118,7 +117,28 @@ def compile_set(
         data_length=_length(data) if isinstance(data, tuple) else 0,
         fields=tuple(part.length for part in parts) if len(parts) > 1 else (),
     )
+    if plain is not None:
+        return Addresses(record, plain, changes=changes)
     return NftSet(record, [memoryview(block)], changes=changes)
+
+
+class Addresses(NftSet):
+    """A set of addresses, all of them sure, which there is no need to encode."""
+
+    def __init__(self, record: SetRecord, addresses: AddressSet, *, changes: bool) -> None:
+        super().__init__(record, [], changes=changes)
+        self._addresses = addresses
+
+    def _plain_addresses(self, version: int) -> AddressSet | None:
+        return self._addresses if version == self._addresses.version else None
+
+    @cached_property
+    def _decoded(self) -> tuple[list[Element], Element | None]:
+        size = self.record.key_length
+        return [
+            Element(first.to_bytes(size, "big"), last.to_bytes(size, "big"), None, unsure=False)
+            for first, last in self._addresses.ranges()
+        ], None
 
 
 def _length(parts: tuple[Datatype, ...]) -> int:
@@ -143,18 +163,6 @@ def _plain_addresses(elements: Sequence[Json], datatype: Datatype) -> AddressSet
 
 def _attribute(kind: int, payload: bytes) -> bytes:
     return struct.pack("=HH", 4 + len(payload), kind) + payload + bytes(-len(payload) % 4)
-
-
-def _edges(addresses: AddressSet, length: int) -> bytes:
-    """Ranges as their starts and the ends after them."""
-    found = []
-    end_flag = _attribute(FLAGS, struct.pack(">I", INTERVAL_END))
-    for first, last in addresses.ranges():
-        found.append(_attribute(LIST_ELEMENT, _key(KEY, first.to_bytes(length, "big"))))
-        if last + 1 < 1 << 8 * length:
-            end = _key(KEY, (last + 1).to_bytes(length, "big"))
-            found.append(_attribute(LIST_ELEMENT, end + end_flag))
-    return b"".join(found)
 
 
 def _key(kind: int, value: bytes) -> bytes:
