@@ -239,14 +239,10 @@ def _same_table(
 
 def _made_by_iptables(statement: Json) -> bool:
     """Whether a statement looks at nothing that iptables-save would leave out: no set, no map."""
-    shown = repr(statement)
-    return (
-        isinstance(statement, dict)
-        and OF_IPTABLES.issuperset(statement)
-        and "'set'" not in shown
-        and "'map'" not in shown
-        and "'@" not in shown
-    )
+    if not isinstance(statement, dict) or not OF_IPTABLES.issuperset(statement):
+        return False
+    shown = repr(statement.get("match"))
+    return not any(mark in shown for mark in ("'set'", "'map'", "'@"))
 
 
 def _ipsets(capture: FirewallCapture) -> dict[str, IpSet]:

@@ -108,15 +108,18 @@ class NftJson(Nft):
     contradictory = False
 
     def observe(self, kernel: Kernel) -> NetworkNamespace:
-        return listed(kernel)
+        return printed(kernel, ("nft", "-j", "list", "ruleset"))
 
 
-def listed(kernel: Kernel) -> NetworkNamespace:
-    """The namespace with its ruleset as `nft -j list ruleset` prints it."""
-    command = ("nft", "-j", "list", "ruleset")
-    printed = subprocess.run(command, capture_output=True, check=True).stdout
-    ruleset = recognise("ruleset.json", printed)
-    return kernel.with_capture(in_place_of(kernel.namespace.firewall, [ruleset]))
+def printed(kernel: Kernel, *commands: tuple[str, ...]) -> NetworkNamespace:
+    """The namespace with its rulesets as commands print them."""
+    rulesets = [
+        recognise(
+            " ".join(command), subprocess.run(command, capture_output=True, check=True).stdout
+        )
+        for command in commands
+    ]
+    return kernel.with_capture(in_place_of(kernel.namespace.firewall, rulesets))
 
 
 class Iptables:
@@ -149,6 +152,25 @@ class Iptables:
         return kernel.with_capture(read_firewall(kernel.namespace.interfaces))
 
 
+class Saves(Iptables):
+    """iptables over nf_tables, judged by what the programs print into files.
+
+    The listing of nft has the names of extensions alone; the saves are to complete it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("nft")
+
+    def observe(self, kernel: Kernel) -> NetworkNamespace:
+        commands = (
+            ("nft", "-j", "list", "ruleset"),
+            ("iptables-nft-save",),
+            ("ip6tables-nft-save",),
+            ("ipset", "save"),
+        )
+        return printed(kernel, *commands)
+
+
 class Mixed:
     """iptables-legacy and nf_tables at the same time."""
 
@@ -179,5 +201,6 @@ MODES: dict[str, Callable[[], Mode]] = {
     "nft-json": NftJson,
     "iptables-nft": lambda: Iptables("nft"),
     "iptables-legacy": lambda: Iptables("legacy"),
+    "saves": Saves,
     "mixed": Mixed,
 }

@@ -27,6 +27,7 @@ SHORT = (
 MODELLED = (
     Plan(mode="nft", rulesets=60, seed=13, unmodelled=0.0),
     Plan(mode="iptables-nft", rulesets=40, seed=18, unmodelled=0.0),
+    Plan(mode="saves", rulesets=20, seed=22, unmodelled=0.0),
     Plan(mode="iptables-legacy", rulesets=40, seed=19, unmodelled=0.0),
     Plan(mode="mixed", rulesets=30, seed=20, unmodelled=0.0),
     Plan(mode="local", rulesets=60, seed=21, unmodelled=0.0),
