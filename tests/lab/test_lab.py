@@ -5,7 +5,6 @@ The scenarios themselves are run by `python -m tests.lab run`.
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -16,7 +15,7 @@ import pytest
 
 from tests.lab.audit import Mark, Said, mark
 from tests.lab.host import leftovers
-from tests.lab.outer import checkout, unavailable
+from tests.lab.outer import checkout
 from tests.lab.scenario import all_scenarios, cells
 from tests.lab.truth import Truth
 
@@ -63,16 +62,6 @@ def test_a_scenario_says_something_of_cells_that_it_has(name: str) -> None:
 
 def test_there_are_forty_scenarios() -> None:
     assert len(all_scenarios()) >= 40
-
-
-@pytest.fixture
-def root() -> None:
-    """Skip where nobody asked for minutes of image making; in CI, fail where it cannot be."""
-    reason = unavailable()
-    if os.environ.get("CI"):
-        assert not reason, reason
-    elif reason := reason or "boots hosts: set CI=1":
-        pytest.skip(reason)
 
 
 def remains(identity: str) -> list[str]:
