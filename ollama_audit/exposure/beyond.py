@@ -7,7 +7,7 @@ a router's translation, a carrier's, or a cloud's security group; here is said w
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 
 from ollama_audit.exposure.approach import approach
@@ -18,7 +18,7 @@ from ollama_audit.exposure.terrain import Terrain
 from ollama_audit.exposure.zones import interface_zone, public, sources_behind
 from ollama_audit.firewall.answer import Query
 from ollama_audit.observed import Known, Observed, Unknown, known_or
-from ollama_audit.snapshot.edge import Cloud, Router
+from ollama_audit.snapshot.edge import Cloud, Forwarding, Router
 from ollama_audit.snapshot.network import Family, Interface, InterfaceAddress, NetworkNamespace
 
 _NAMED = 3
@@ -53,38 +53,58 @@ def beyond_host(
         for interface in known_or(host.interfaces, ())
         for address in interface.addresses
     }
-    open_to_all: dict[str, None] = {}
-    translated: dict[str, None] = {}
-    brought: dict[str, None] = {}
-    inner: dict[str, None] = {}
-    vague: dict[str, None] = {}
+    found = _Found()
     for endpoint in endpoints:
-        port = endpoint.port
-        reached = {
-            each: None for part in endpoint.toward(Zone.INTERNET) for each in part.destinations
-        }
-        open_to_all |= reached
-        for address in reached:
-            found = terrain.brought_to(address, port)
-            brought |= {f"{outside(each, port)} to {address}:{port}": None for each in found}
-        for address in _behind_translation(terrain, host, endpoint):
-            if address in reached:
-                continue
-            translated[address] = None
-            for each in terrain.forwardings:
-                if each.internal == address and each.internal_port in (0, port):
-                    way = f"{outside(each, port)} to {address}:{port}"
-                    (inner if each.external else vague)[way] = None
+        _look(terrain, host, endpoint, found)
     edge = _Edge(terrain, known_or(terrain.snapshot.edge.cloud, Cloud.NONE))
-    here = [own[address] for address in open_to_all if address in own]
+    here = [own[address] for address in found.reached if address in own]
     said = (
-        *edge.translated([own[address] for address in translated]),
-        *edge.inner(list(inner)),
-        *edge.brought(list(brought)),
+        *edge.translated([own[address] for address in found.translated]),
+        *edge.inner(list(found.inner)),
+        *edge.brought(list(found.brought)),
         *edge.public4(here),
         *edge.public6(here),
     )
-    return said, tuple(_gaps(terrain, list(vague)))
+    return said, tuple(_gaps(terrain, list(found.vague)))
+
+
+@dataclass(slots=True)
+class _Found:
+    """Addresses of the host, and translations before it in words; each once, as met."""
+
+    reached: dict[str, None] = field(default_factory=dict)
+    """The internet gets there, as far as the host decides."""
+    translated: dict[str, None] = field(default_factory=dict)
+    """It would, and cannot send to them by itself."""
+    brought: dict[str, None] = field(default_factory=dict)
+    """A translation brings it there."""
+    inner: dict[str, None] = field(default_factory=dict)
+    """One leads there from an address that is not public."""
+    vague: dict[str, None] = field(default_factory=dict)
+    """One leads there from an address that was not told."""
+
+
+def _look(terrain: Terrain, host: NetworkNamespace, endpoint: Endpoint, found: _Found) -> None:
+    port = endpoint.port
+    reached = {each: None for part in endpoint.toward(Zone.INTERNET) for each in part.destinations}
+    found.reached |= reached
+    for address in reached:
+        ways = terrain.brought_to(address, port)
+        found.brought |= {_way(each, address, port): None for each in ways}
+    for address in _behind_translation(terrain, host, endpoint):
+        if address in reached:
+            continue
+        found.translated[address] = None
+        for each in terrain.forwardings:
+            if each.internal == address and each.internal_port in (0, port):
+                side = found.inner if each.external else found.vague
+                side[_way(each, address, port)] = None
+
+
+def _way(forwarding: Forwarding, address: str, port: int) -> str:
+    """`203.0.113.9:8080 to 192.168.1.10:11434`, and for whom, if not for all."""
+    only = f" (for {forwarding.remote})" if forwarding.remote else ""
+    return f"{outside(forwarding, port)} to {address}:{port}{only}"
 
 
 def _gaps(terrain: Terrain, ways: list[str]) -> Iterator[Gap]:

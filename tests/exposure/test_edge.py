@@ -204,6 +204,7 @@ def test_a_translation_for_one_client_lets_in_that_one() -> None:
     exposure = assess(networked(VM, routes=VM_ROUTES, edge=amazon(to_vm(remote="198.51.100.7"))))
     (part,) = exposure.endpoints[0].toward(Zone.INTERNET)
     assert (part.extent, part.networks) == (Extent.SOME, ("198.51.100.7/32",))
+    assert "(for 198.51.100.7)" in exposure.beyond_host[0]
 
 
 @pytest.mark.parametrize(
