@@ -1,9 +1,9 @@
 """An Internet Gateway Device with odd answers, run in a router's network namespace.
 
-    python igd.py MODE
+    python igd.py MODE [NETWORK]
 
-`MODE` is one of those of `Odd`, or `plain`. It is 192.168.1.1, and owns 192.168.1.77 as well, where
-it answers as readily and writes `elsewhere` to standard output when it is asked there.
+`MODE` is one of those of `Odd`, or `plain`. It is .1 of the network 192.168.1, and .77 as well,
+where it answers as readily and writes `elsewhere` to standard output when it is asked there.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ import time
 from enum import StrEnum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-ADDRESS, OTHER = "192.168.1.1", "192.168.1.77"
+NETWORK = sys.argv[2] if __name__ == "__main__" and len(sys.argv) > 2 else "192.168.1"
+ADDRESS, OTHER = f"{NETWORK}.1", f"{NETWORK}.77"
 PPP = "urn:schemas-upnp-org:service:WANPPPConnection:1"
 SIX = "urn:schemas-upnp-org:service:WANIPv6FirewallControl:1"
 MAPPINGS = [
     # external port, protocol, internal port, client, enabled, description, remote
-    (8080, "TCP", 11434, "192.168.1.10", 1, "ollama & co", ""),
-    (2222, "TCP", 22, "192.168.1.20", 1, "ssh", "198.51.100.7"),
-    (8081, "UDP", 11434, "192.168.1.10", 0, "off\u202e", "0.0.0.0"),
+    (8080, "TCP", 11434, f"{NETWORK}.10", 1, "ollama & co", ""),
+    (2222, "TCP", 22, f"{NETWORK}.20", 1, "ssh", "198.51.100.7"),
+    (8081, "UDP", 11434, f"{NETWORK}.10", 0, "off\u202e", "0.0.0.0"),
 ]
 DESCRIPTION = """<?xml version="1.0"?>{doctype}
 <root xmlns="urn:schemas-upnp-org:device-1-0"><specVersion><major>1</major></specVersion>{base}
@@ -85,7 +86,7 @@ def description() -> str:
 
 def mapping(index: int) -> tuple[int, str, int, str, int, str, str] | None:
     if MODE == Odd.ENDLESS:
-        return (1024 + index, "TCP", 11434, "192.168.1.10", 1, "again", "")
+        return (1024 + index, "TCP", 11434, f"{NETWORK}.10", 1, "again", "")
     if MODE == Odd.GARBAGE and index == 1:
         return (99999, "TCP", 11434, "my-laptop", 1, "", "")
     return MAPPINGS[index] if index < len(MAPPINGS) else None
