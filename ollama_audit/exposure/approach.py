@@ -66,6 +66,7 @@ def approach(
     reach = terrain.filtered(namespace, query)
     key = (namespace.inode, query.address, query.port)
     if key in seen or len(seen) > _MOST_HOPS:
+        terrain.loops += 1
         return Approach(reach, ())  # a loop never ends at a server
     seen = seen | {key}
     found: list[Arrival] = []
@@ -229,6 +230,8 @@ def _proven(  # noqa: PLR0913, PLR0917 - a socket, and the attempt that ends the
     evidence = proof(terrain, namespace, listener)
     if evidence is None:
         return found
+    if evidence.leads:
+        found = [replace(arrival, guess=False) for arrival in found]
     ours = found
     if evidence.client.version != everyone.version:
         alike = AddressSet.everything(evidence.client.version)
@@ -306,6 +309,7 @@ def _followed(
         tls=step.tls,
         because=(step.reason,) if step.reason else (),
         cure=step.cure,
+        guess=step.guess,
     )
     if step.namespace is None:
         return [outer]
@@ -326,6 +330,7 @@ def _followed(
             cure=step.cure or inner.cure,
             checks_host=inner.checks_host and step.hosts is None,
             any_name=inner.any_name and step.hop.kind in PASSES_BYTES,
+            guess=inner.guess,
         )
         for inner, sure in _from_process(terrain, step, seen)
         for gets_in, asked in (_through(step, inner, sure=sure),)
@@ -361,15 +366,36 @@ def _from_process(
 ) -> list[tuple[Arrival, bool]]:
     """Where a process's own connection ends, and whether it surely gets there.
 
-    The far side sees the process and not the client, so one source decides for all.
+    The far side sees the process and not the client, so one source decides for all. Hundreds of
+    servers of a proxy may lead to one place, and many clients to one proxy, so it is worked out
+    once, unless it came round to a place in `seen`: from elsewhere that is another matter.
     """
     assert step.namespace is not None
-    family = Family.IPV6 if ":" in step.address else Family.IPV4
-    places = ways(terrain, step.namespace, step.address)
+    key = (step.namespace.inode, step.address, step.port)
+    known: list[tuple[Arrival, bool]] | None = terrain.passed.get(key)
+    if known is not None:
+        return known
+    loops = terrain.loops
+    found = _connected(terrain, step.namespace, step.address, step.port, seen)
+    if loops == terrain.loops:
+        terrain.passed[key] = found
+    return found
+
+
+def _connected(
+    terrain: Terrain,
+    namespace: NetworkNamespace,
+    address: str,
+    port: int,
+    seen: frozenset[tuple[int, str, int]],
+) -> list[tuple[Arrival, bool]]:
+    """Where a connection from a namespace to an address ends, and whether it surely does."""
+    family = Family.IPV6 if ":" in address else Family.IPV4
+    places = ways(terrain, namespace, address)
     found = []
-    for namespace, interface, source in places:
-        query = Query(family=family, interface=interface, address=step.address, port=step.port)
-        inner = approach(terrain, namespace, query, seen)
+    for space, interface, source in places:
+        query = Query(family=family, interface=interface, address=address, port=port)
+        inner = approach(terrain, space, query, seen)
         sender = int(ip_address(source)) if source else -1
         found += [
             (arrival, sender in arrival.surely and len(places) == 1)

@@ -37,6 +37,8 @@ class Arrival:
     because: tuple[str, ...] = ()
     """Why it is not sure, where it is not."""
     cure: str = ""
+    guess: bool = False
+    """They end at a program of which nothing says that it passes anything on; see `Onward`."""
 
     @property
     def certain(self) -> bool:

@@ -64,6 +64,8 @@ class Survey:
             self._count(namespace, group, found)
 
     def _wanted(self, arrival: Arrival) -> bool:
+        if arrival.guess:
+            return False  # a matter for a question about its port
         if self.translated and not (arrival.hops and arrival.hops[0].kind == "dnat"):
             return False
         return self.login is None or arrival.login is self.login

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property, lru_cache
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from operator import is_
 from typing import Any
 
@@ -54,10 +54,18 @@ class Terrain:
     def __init__(self, snapshot: HostSnapshot) -> None:
         self.snapshot = snapshot
         self._answers: dict[tuple[int, Query], Reach] = {}
+        self._holders: dict[tuple[str, int, str], tuple[tuple[NetworkNamespace, Interface], ...]]
+        self._holders = {}
+        self._owned: dict[int, dict[str, Interface]] = {}
+        self._networks: dict[int, list[tuple[IPv4Network | IPv6Network, str]]] = {}
         self.steps = _steps(_Facts(snapshot))
         """What each listener's owner does with a connection, once it was worked out."""
         self.leading: dict[tuple[int, Listener], bool] = {}
         """Whether each listener may lead to Ollama, once it was worked out."""
+        self.passed: dict[tuple[int, str, int], Any] = {}
+        """Where a process of a namespace gets that connects to an address and port."""
+        self.loops = 0
+        """How often a way was given up as it came back to where it had been."""
 
     @cached_property
     def probes(self) -> dict[tuple[int, str, int], Probe]:
@@ -257,31 +265,42 @@ class Terrain:
         Several namespaces may have the same private address, so those count that are linked to
         this one, by `egress` if that is known; if there are none, those of which it is not told.
         """
-        links = [
-            (linked(beside, interface, egress), (namespace, interface))
-            for namespace, interface in self._held.get(address, ())
-            if namespace.inode != beside.inode
-        ]
-        sure = tuple(held for link, held in links if link)
-        return sure or tuple(held for link, held in links if link is None)
+        key = (address, beside.inode, egress)
+        if key not in self._holders:
+            links = [
+                (linked(beside, interface, egress), (namespace, interface))
+                for namespace, interface in self._held.get(address, ())
+                if namespace.inode != beside.inode
+            ]
+            sure = tuple(held for link, held in links if link)
+            self._holders[key] = sure or tuple(held for link, held in links if link is None)
+        return self._holders[key]
 
     def interface(self, namespace: NetworkNamespace, address: str) -> Interface | None:
         """The interface of a namespace that owns an address; loopback for 127.0.0.0/8."""
-        for interface in known_or(namespace.interfaces, ()):
-            if any(own.address == address for own in interface.addresses):
-                return interface
-            if interface.loopback and address.startswith("127."):
-                return interface
-        return None
+        if namespace.inode not in self._owned:
+            self._owned[namespace.inode] = {
+                own.address: interface
+                for interface in reversed(known_or(namespace.interfaces, ()))
+                for own in interface.addresses
+            }
+        found = self._owned[namespace.inode].get(address)
+        if found is None and address.startswith("127."):
+            return next((i for i in known_or(namespace.interfaces, ()) if i.loopback), None)
+        return found
 
     def neighbour(self, namespace: NetworkNamespace, address: str) -> str:
         """The namespace's own address in the connected network of `address`, or empty."""
+        if namespace.inode not in self._networks:
+            self._networks[namespace.inode] = [
+                (own.network, own.address)
+                for interface in known_or(namespace.interfaces, ())
+                for own in interface.addresses
+            ]
         target = ip_address(address)
-        for interface in known_or(namespace.interfaces, ()):
-            for own in interface.addresses:
-                if own.ip.version == target.version and target in own.network:
-                    return own.address
-        return ""
+        return next(
+            (own for network, own in self._networks[namespace.inode] if target in network), ""
+        )
 
     def served(self, namespace: NetworkNamespace) -> tuple[tuple[str, int], ...]:
         """Where Ollama listens in a namespace: addresses at which it is reached from within."""

@@ -9,9 +9,9 @@ a published port. It stays until it is ended; "ready" says that all is there.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -19,11 +19,30 @@ import sys
 from pathlib import Path
 
 NEW_NETWORK = 0x40000000
-FOLDER = Path("/run/populate")
+SET_NAME = 15
+"""CLONE_NEWNET (linux/sched.h) and PR_SET_NAME (linux/prctl.h)."""
 
 
 def address(number: int) -> str:
     return f"172.17.{1 + number // 250}.{2 + number % 250}"
+
+
+def server(listening: socket.socket, name: str, *options: str) -> None:
+    """Become a program of this name and with these arguments that answers 404 at a socket."""
+    os.set_inheritable(listening.fileno(), True)  # noqa: FBT003 - positional only
+    words = [sys.executable, __file__, "serve", name, str(listening.fileno()), *options]
+    os.execv(sys.executable, words)
+
+
+def serve(name: str, descriptor: str) -> None:
+    """Answer whoever asks."""
+    ctypes.CDLL(None).prctl(SET_NAME, name.encode(), 0, 0, 0)
+    listening = socket.socket(fileno=int(descriptor))
+    while True:
+        client, _ = listening.accept()
+        with contextlib.suppress(OSError), client:
+            client.recv(4096)
+            client.sendall(b"HTTP/1.0 404 Not Found\r\nContent-Length: 0\r\n\r\n")
 
 
 def container() -> int:
@@ -34,8 +53,7 @@ def container() -> int:
         ctypes.CDLL(None).unshare(NEW_NETWORK)
         listening = socket.create_server(("0.0.0.0", 8000))
         os.write(tell, b"x")
-        os.set_inheritable(listening.fileno(), True)  # noqa: FBT003 - positional only
-        os.execv("/bin/sleep", ["web-application", "infinity"])
+        server(listening, "application")
     os.read(ready, 1)
     os.close(ready)
     os.close(tell)
@@ -46,15 +64,9 @@ def docker_proxy(port: int, target: str) -> None:
     """A process of that name and those arguments, with its listener."""
     if os.fork():
         return
-    listening = socket.create_server(("0.0.0.0", port))
-    os.set_inheritable(listening.fileno(), True)  # noqa: FBT003 - positional only
     options = ["-proto", "tcp", "-host-ip", "0.0.0.0", "-host-port", str(port)]
     options += ["-container-ip", target, "-container-port", "8000"]
-    # A shell of that name waits, and does not mind the options.
-    os.execv(
-        str(FOLDER / "docker-proxy"),
-        ["docker-proxy", "-c", "wait; read x </run/populate/never", *options],
-    )
+    server(socket.create_server(("0.0.0.0", port)), "docker-proxy", *options)
 
 
 def containers(count: int) -> None:
@@ -118,10 +130,9 @@ def nginx(count: int, behind: int) -> None:
 
 
 def main() -> None:
+    if sys.argv[1] == "serve":
+        serve(*sys.argv[2:4])
     count, servers, processes = map(int, sys.argv[1:])
-    FOLDER.mkdir(exist_ok=True)
-    os.mkfifo(FOLDER / "never")
-    shutil.copy("/bin/dash", FOLDER / "docker-proxy")
     if count:
         containers(count)
     nginx(servers, count)
