@@ -16,6 +16,7 @@ from typing import Protocol
 
 import msgspec
 
+from ollama_audit.accounts import SignUp, sign_up
 from ollama_audit.advisories import ADVISORIES, DATA_OF, Advisory, advisories_for, before
 from ollama_audit.configured import on_disk, place, variable
 from ollama_audit.envconfig import BindScope, boolean, log_level
@@ -106,6 +107,7 @@ __all__ = [
     "Rule",
     "Setting",
     "Severity",
+    "SignUp",
     "Stat",
     "Status",
     "SystemdUnit",
@@ -138,6 +140,7 @@ __all__ = [
     "repairs",
     "rule",
     "service_users",
+    "sign_up",
     "unknown",
     "unread",
     "unseen",

@@ -50,7 +50,8 @@ def test_a_rule_imports_its_interface_and_nothing_that_can_do_io(path: Path) -> 
 
 
 PURE = [
-    "observed", "outcome", "snapshot", "exposure", "firewall", "addresses", "envconfig", "origins",
+    "accounts", "observed", "outcome", "snapshot", "exposure", "firewall", "addresses",
+    "envconfig", "origins",
     "permissions", "reachability", "advisories", "configured", "managed", "rule", "engine",
     "score", "report", "manual", "verdict",
 ]  # fmt: skip

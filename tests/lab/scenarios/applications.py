@@ -71,7 +71,11 @@ SCENARIOS = [
         setup=application("open-webui", "serve", port=8080),
         ports=(WEBUI,),
         truth={"lan? -> lan?:8080": LOGIN, "internet? -> lan?:8080": LOGIN},
-        findings={"reachable-from-lan": "pass", "login-covers-part-of-api": "pass"},
+        findings={
+            "reachable-from-lan": "pass",
+            "login-covers-part-of-api": "pass",
+            "application-allows-sign-up": "pass",
+        },
     ),
     Scenario(
         name="open-webui-behind-nginx",
