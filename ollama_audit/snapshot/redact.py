@@ -81,6 +81,10 @@ _SHORT = {
     "frpc": ("-t", "--sk", "--http_pwd", "--http-pwd"),
     "frps": ("-t", "--dashboard_pwd", "--dashboard-pwd"),
 }
+# What pinggy.io takes by ssh: a token for a user, and logins in the remote command.
+_PINGGY = re.compile(r"(?i)^(?P<user>[^@\s]+)(?=@[\w.-]*pinggy\.(?:io|online|link)$)")
+_PINGGY_WORDS = {"a", "auth", "force", "http", "qr", "tcp", "tls", "tlstcp", "udp", "x"}
+_PINGGY_LOGIN = re.compile(r"(?<!\S)(b:|k:)\S+")
 _USERINFO = re.compile(r"(?<=://)[^/\s?#'\"]*@")
 _HEADER = re.compile(
     r"(?i)\b((?:proxy-)?authorization|cookie|x-[\w-]{0,40}(?:key|token|auth|secret)[\w-]{0,40})"
@@ -112,6 +116,7 @@ def arguments(argv: Iterable[str]) -> tuple[str, ...]:
     shown: list[str] = []
     hide_next, before, tunnel = False, "", False
     short: tuple[str, ...] = ()
+    by_ssh = False
     for word in argv:
         called = word.rpartition("/")[2]
         tunnel, short = tunnel or called in _TUNNELS, short or _SHORT.get(called, ())
@@ -124,10 +129,22 @@ def arguments(argv: Iterable[str]) -> tuple[str, ...]:
         else:
             shown.append(text(word))
         before = word[:100]
+        if called in {"ssh", "autossh"}:
+            by_ssh = True
+        elif by_ssh:
+            shown[-1] = _for_pinggy(shown[-1])
         hide_next = bool(
             _OPTION.fullmatch(before) or (tunnel and _BARE.fullmatch(before)) or before in short
         )
     return tuple(shown)
+
+
+def _for_pinggy(word: str) -> str:
+    """A word of an ssh command line without what only pinggy would take for a secret."""
+    if found := _PINGGY.match(word):
+        kept = [part if part.lower() in _PINGGY_WORDS else MASK for part in found[1].split("+")]
+        return "+".join(kept) + word[found.end() :]
+    return _PINGGY_LOGIN.sub(rf"\1{MASK}", word)
 
 
 def _attached(word: str, short: Iterable[str]) -> str:

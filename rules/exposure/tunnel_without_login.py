@@ -3,10 +3,10 @@
 ## What it checks
 
 No client of a tunnel that runs on this host (cloudflared, ngrok, tailscaled with a funnel, frp,
-rathole, bore, chisel, zrok, localtunnel, devtunnel, inlets, gost) leads to Ollama without a login
-on the way. Where a tunnel leads is read from its arguments and files and followed, through a proxy
-if there is one; a login counts that the client itself has the far end ask for, or that the proxy
-asks for. Tunnels for a Tailscale network alone are left to `reachable-from-vpn`.
+rathole, bore, chisel, zrok, localtunnel, devtunnel, inlets, gost, `ssh -R`) leads to Ollama without
+a login on the way. Where a tunnel leads is read from its arguments and files and followed, through
+a proxy if there is one; a login counts that the client itself has the far end ask for, or that the
+proxy asks for. Tunnels for a Tailscale network alone are left to `reachable-from-vpn`.
 
 ## Why it matters
 
@@ -27,14 +27,15 @@ Stop the tunnel if nobody needs it. Else let its far end ask for a login, for al
     frp           type = "stcp" with a secretKey, or httpUser and httpPassword for type = "http"
     zrok          zrok share private, or --basic-auth USER:PASSWORD
     devtunnel     leave out --allow-anonymous
+    ssh -R        GatewayPorts no in sshd_config of the other machine, or ssh -L from there
     others        lead the tunnel to a reverse proxy on this host that asks for a login
 
 ## Limits
 
 A login that only the provider asks for (Cloudflare Access without `access.required`, a policy in
 ngrok's dashboard) is not seen from here and makes the answer unknown, as does a tunnel whose
-configuration only its provider has. A tunnel to somebody's own server (frp, rathole, bore, chisel)
-fails whoever that server lets in.
+configuration only its provider has. A tunnel to somebody's own server (frp, rathole, bore, chisel,
+SSH) fails whoever that server lets in.
 
 ## References
 

@@ -276,3 +276,18 @@ def test_frp_includes_and_its_folder(root: Path, monkeypatch: pytest.MonkeyPatch
     assert [Path(file.path).name for file in found.files] == ["one.toml", "two.toml", "three.toml"]
     assert SECRET not in str(found)
     assert read(monkeypatch, "frpc tcp -l 11434 -r 1 -s a.b").files == ()
+
+
+def test_ssh_files(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(root, "/root/.ssh/config", "Include more.d/*\nHost a\n  RemoteForward 1 b:2\n")
+    put(root, "/root/.ssh/more.d/c", "Host c\n")
+    put(root, "/etc/ssh/ssh_config", "Host *\n")
+    put(root, "/srv/config", "Host d\n")
+
+    def paths(line: str) -> list[str]:
+        return [file.path for file in read(monkeypatch, line, {"HOME": "/root"}).files]
+
+    usual = ["/root/.ssh/config", "/etc/ssh/ssh_config", "/root/.ssh/more.d/c"]
+    assert paths("ssh -N a") == usual
+    assert paths("ssh -F /srv/config a") == ["/srv/config"]
+    assert paths("ssh -F none a") == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.exposure.tunnelled import LOOPBACK, told, tunnels, with_tunnel, words
+from tests.exposure.tunnelled import ANYWHERE, LOOPBACK, told, tunnels, with_tunnel, words
 
 UNSURE = "internet unknown none"
 CONFIG = """
@@ -62,3 +62,32 @@ def test_what_decides_at_the_far_side_is_named_with_where_to_look() -> None:
     assert found.certain
     assert [hop.kind for hop in found.hops] == ["tunnel", "socket"]
     assert all("GatewayPorts" in part.cure for part in found.reach)
+
+
+OPEN, LOCKED = "internet all none", "internet all required"
+PINGGY = "ssh -p 443 -R0:localhost:11434 -o StrictHostKeyChecking=no"
+AT_PINGGY = "ssh -R any port at pinggy.io"
+
+
+@pytest.mark.parametrize(
+    ("line", "at", "expected"),
+    [
+        # These services send the public name along, which Ollama refuses on loopback.
+        ("ssh -R 80:localhost:11434 serveo.net", LOOPBACK, {}),
+        ("ssh -R 80:localhost:11434 serveo.net", ANYWHERE, {"ssh -R 80 at serveo.net": OPEN}),
+        ("ssh -R 9000:localhost:11434 serveo.net", LOOPBACK, {"ssh -R 9000 at serveo.net": OPEN}),
+        ("ssh -R 80:localhost:22 nokey@localhost.run", ANYWHERE, {}),
+        (
+            "ssh -R 80:localhost:11434 nokey@localhost.run",
+            ANYWHERE,
+            {"ssh -R 80 at localhost.run": OPEN},
+        ),
+        (f"{PINGGY} a.pinggy.io", LOOPBACK, {}),
+        (f"{PINGGY} a.pinggy.io u:Host:localhost:11434", LOOPBACK, {AT_PINGGY: OPEN}),
+        (f"{PINGGY} qr+tcp@free.pinggy.io", LOOPBACK, {AT_PINGGY: OPEN}),
+        (f"{PINGGY} a.pinggy.io u:Host:localhost b:***", LOOPBACK, {AT_PINGGY: LOCKED}),
+        (f"{PINGGY} a.pinggy.io u:Host:localhost w:192.0.2.0/24", LOOPBACK, {AT_PINGGY: UNSURE}),
+    ],
+)
+def test_a_public_service_lets_everybody_in(line: str, at: str, expected: dict[str, str]) -> None:
+    assert words(told("ssh", line), at) == expected

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from msgspec.structs import replace
 
 from ollama_audit.exposure.approach import Arrival, followed
-from ollama_audit.exposure.forwarders.web import stale
+from ollama_audit.exposure.forwarders.web import configuration, stale
 from ollama_audit.exposure.model import Endpoint, Extent, Login, Zone, ZoneReach
 from ollama_audit.exposure.terrain import Terrain
 from ollama_audit.exposure.tunnels.cloudflared import cloudflared
@@ -101,7 +101,7 @@ def _clients(terrain: Terrain) -> Iterator[Client]:
     for found in terrain.snapshot.configurations:
         process = terrain.processes.get(found.pid)
         if found.program in READERS and process is not None:
-            yield Client(terrain, process, found)
+            yield Client(terrain, process, configuration(terrain, (found.pid,)) or found)
 
 
 def _tunnels(client: Client) -> list[Tunnel]:
