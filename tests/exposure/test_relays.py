@@ -88,6 +88,7 @@ def test_a_relay_leads_where_its_arguments_say(
         ("simpleproxy", ["simpleproxy", "-L", "80", "-R", "127.0.0.1:11434", "-S", "a:1"]),
         ("ncat", ["ncat", "-l", "3128", "--proxy-type", "http"]),
         ("ncat", ["ncat", "-l", "80", "--allow", "friends", "-c", "nc 127.0.0.1 11434"]),
+        ("ncat", ["ncat", "-l", "--allow", "10.0.0.1", "friends", "-c", "nc 127.0.0.1 11434"]),
         ("gost", ["gost", "-L", "socks5://:8080"]),
         ("gost", ["gost", "-L", "tcp://:8080/127.0.0.1:11434", "-F", "relay://far:1"]),
         ("ssh", ["ssh", "-J", "hop", "-L", "8080:127.0.0.1:11434", "localhost"]),
@@ -136,9 +137,18 @@ def test_what_keeps_connections_to_itself_leads_nowhere(name: str, arguments: li
     assert steps(name, *arguments) == ()
 
 
-def test_ncat_serves_whom_it_allows_and_does_not_deny() -> None:
+@pytest.mark.parametrize(
+    "allow",
+    [
+        ("8080", "--allow", "192.0.2.0/24,198.51.100.7"),
+        ("8080", "--allow", "192.0.2.0/24", "198.51.100.7"),
+        ("--allow=192.0.2.0/24", "198.51.100.7", "8080"),
+        ("--allow", "192.0.2.0/24", "8080", "--allow", "198.51.100.7"),
+    ],
+)
+def test_ncat_serves_whom_it_allows_and_does_not_deny(allow: tuple[str, ...]) -> None:
     (step,) = steps(
-        *("ncat", "ncat", "-l", "8080", "--allow", "192.0.2.0/24,198.51.100.7"),
+        *("ncat", "ncat", "-l", *allow),
         *("--deny", "192.0.2.9", "--ssl", "--sh-exec", "nc 127.0.0.1 11434"),
     )
 

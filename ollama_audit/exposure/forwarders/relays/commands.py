@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from ollama_audit.exposure.forwarders.clients import EVERYONE, NOBODY, Clients
@@ -210,21 +210,35 @@ def _ncat_clients(words: Sequence[str]) -> Clients | None:
     """Whom `--allow` and `--deny` let in (ncat(1), ACCESS CONTROL OPTIONS); None: not known."""
     if any(word.startswith(("--allowfile", "--denyfile")) for word in words):
         return None
-    allowed, denied = NOBODY, NOBODY
-    given = _values(words, "--allow")
     try:
-        for entry in _listed(given):
-            allowed |= Clients.within(entry)
-        for entry in _listed(_values(words, "--deny")):
-            denied |= Clients.within(entry)
+        allowed, denied = _named(words, "--allow"), _named(words, "--deny")
     except ValueError:
         return None
-    return (allowed if given else EVERYONE) - denied
+    return (EVERYONE if allowed is None else allowed) - (denied or NOBODY)
 
 
-def _listed(values: Sequence[str]) -> Iterator[str]:
-    for value in values:
-        yield from filter(None, value.split(","))
+def _named(words: Sequence[str], option: str) -> Clients | None:
+    """The clients that an option lists; None without it.
+
+    While it reads them, ncat cuts its own arguments at the commas (observed with 7.93), so that the
+    words that follow may belong to the list; a port is none of it.
+
+    Raises:
+        ValueError: Something in it is a name, or may be.
+    """
+    found: Clients | None = None
+    listing = False
+    for word in words:
+        name, equals, value = word.partition("=")
+        if name == option:
+            listing, found = True, found or NOBODY
+            entries = value.split(",") if equals else []
+        else:
+            listing = listing and word[:1] != "-"
+            entries = [each for each in word.split(",") if not each.isdecimal()] if listing else []
+        for entry in filter(None, entries):
+            found = (found or NOBODY) | Clients.within(entry)
+    return found
 
 
 _GOST_NODE = re.compile(
