@@ -3,7 +3,9 @@
 ## What it checks
 
 Where a reverse proxy asks for a login, it asks for it on every path of Ollama's API that it
-passes on. Every location, exception, rewrite and error page is followed for each of those paths.
+passes on. Every location, exception, rewrite and error page is followed for each of those paths,
+and what this host's own requests get without a login settles it: a login that is configured and
+asked of nobody fails as well.
 
 ## Why it matters
 
@@ -84,7 +86,8 @@ def _evidence(endpoint: Endpoint) -> Evidence:
     shown = ", ".join(endpoint.open_paths[:6])
     more = len(endpoint.open_paths) - 6
     where = next((hop.detail for hop in endpoint.hops if hop.detail), endpoint.id)
-    return Evidence(where, f"no login for {shown}" + (f" and {more} more" if more > 0 else ""))
+    paths = f"no login for {shown}" + (f" and {more} more" if more > 0 else "")
+    return Evidence(where, "; ".join([paths, *endpoint.login_because]))
 
 
 def _doubts(host: Host) -> list[Unknown]:

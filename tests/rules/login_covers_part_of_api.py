@@ -33,6 +33,20 @@ CASES = [
         Severity.HIGH,
     ),
     Case(
+        "a login that is configured and not enforced",
+        host(
+            exposure=exposure(
+                msgspec.structs.replace(
+                    proxy("/api/version", "/api/tags"),
+                    login_because=("auth_basic (/etc/nginx/ai.conf:5) wants a login, but no",),
+                )
+            )
+        ),
+        Status.FAIL,
+        "no login for /api/version, /api/tags; auth_basic (/etc/nginx/ai.conf:5) wants a login",
+        Severity.HIGH,
+    ),
+    Case(
         "many paths exempt",
         host(exposure=exposure(proxy(*(f"/api/{n}" for n in range(9))))),
         Status.FAIL,
