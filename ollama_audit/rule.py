@@ -59,6 +59,7 @@ from ollama_audit.reachability import (
     unseen,
 )
 from ollama_audit.repairs import Repair, repairs
+from ollama_audit.snapshot.container import Container, ContainerEngine, PublishedPort
 from ollama_audit.snapshot.files import FileFact, FileKind, FileRole, Stat
 from ollama_audit.snapshot.host import HostSnapshot
 from ollama_audit.snapshot.network import Family, Listener, NetworkNamespace
@@ -73,6 +74,8 @@ __all__ = [
     "Advisory",
     "BindScope",
     "BrowserCheck",
+    "Container",
+    "ContainerEngine",
     "Disruption",
     "DropInSetting",
     "Encryption",
@@ -102,6 +105,7 @@ __all__ = [
     "Outcome",
     "PacketFilter",
     "Process",
+    "PublishedPort",
     "Remedy",
     "Repair",
     "Rule",

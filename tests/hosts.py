@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 
 from ollama_audit.rule import (
     BrowserCheck,
+    Container,
+    ContainerEngine,
     Encryption,
     Endpoint,
     EnvironmentFile,
@@ -34,6 +36,7 @@ from ollama_audit.rule import (
     OllamaServer,
     PacketFilter,
     Process,
+    PublishedPort,
     Setting,
     Stat,
     SystemdUnit,
@@ -243,6 +246,42 @@ def listener(
         inode=inode,
         uid=uid,
         owners=Known((owners,), "/proc/*/fd") if isinstance(owners, int) else owners,
+    )
+
+
+def published(
+    *ports: str,
+    name: str = "ollama",
+    image: str = "ollama/ollama",
+    running: bool = True,
+    state: str = "running",
+    network_namespace: int = CONTAINER_NAMESPACE,
+) -> Container:
+    """A container with these ports, each `[ADDRESS:]HOST_PORT:PORT`."""
+    return Container(
+        id=name,
+        name=name,
+        image=image,
+        running=running,
+        state=state,
+        network_namespace=network_namespace if running else 0,
+        ports=tuple(
+            PublishedPort(address=":".join(at), host_port=int(host_port), port=int(port))
+            for *at, host_port, port in (each.split(":") for each in ports)
+        ),
+    )
+
+
+def engine(
+    *containers: Container, unread: Unknown | None = None, name: str = "docker", owner: str = ""
+) -> ContainerEngine:
+    """An engine with these containers."""
+    return ContainerEngine(
+        name=name,
+        owner=owner,
+        uid=1000 if owner else 0,
+        source="/run/docker.sock",
+        containers=unread or Known(containers, "/run/docker.sock"),
     )
 
 
@@ -586,6 +625,7 @@ def host(  # noqa: PLR0913 - one argument a difference
     environment_sources: tuple[Setting, ...] = (),
     root: bool = True,
     installed: bool = True,
+    engines: tuple[ContainerEngine, ...] = (),
 ) -> Host:
     """A Debian host with Ollama as installed, changed in what is given."""
     snapshot = HostSnapshot(
@@ -615,6 +655,7 @@ def host(  # noqa: PLR0913 - one argument a difference
         processes=processes,
         units=units or Known((unit(),), "systemctl show"),
         environment_sources=environment_sources,
+        engines=engines,
         files=_installed if files is None else files,
     )
     return Host(snapshot=snapshot, exposure=exposure or _closed)

@@ -47,7 +47,7 @@ class Container(msgspec.Struct, frozen=True, kw_only=True):
     """One container, running or not."""
 
     id: str
-    """As it stands in its control group's name; the name of the file for a quadlet."""
+    """As it stands in its control group's name; the path of the file for a quadlet."""
     name: str
     image: str = ""
     running: bool

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from ollama_audit.collect.containers import bolt, docker, placed, podman
+from ollama_audit.collect.containers import bolt, docker, placed, podman, quadlet
 from ollama_audit.collect.containers.docker import read_docker
 from ollama_audit.observed import Known, Unknown
 from ollama_audit.snapshot.container import Container, ContainerEngine, PublishedPort
@@ -360,3 +360,59 @@ def test_a_file_that_is_no_database_is_unknown(tmp_path: Path) -> None:
     for name in ("db.sql", "bolt_state.db"):
         (tmp_path / name).write_bytes(b"nothing of the kind" * 1000)
         assert isinstance(podman._containers(str(tmp_path / name)), Unknown)
+
+
+QUADLET = """
+[Unit]
+Description=Ollama
+PublishPort=1:1
+
+[Container]
+Image=docker.io/ollama/ollama
+PublishPort=11434:11434
+PublishPort=[::1]:8080:80
+Environment="OLLAMA_HOST=0.0.0.0" TOKEN=hunter2
+"""
+
+
+def test_a_quadlet_is_a_container_that_does_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / ".config/containers/systemd"
+    folder.mkdir(parents=True)
+    (folder / "ai.container").write_text(QUADLET)
+    (folder / "ai.volume").write_text("[Volume]\n")
+
+    engine = podman.read_podman(54321, str(tmp_path))
+
+    found = containers(engine)
+    assert list(found) == ["systemd-ai"]
+    assert [str(port) for port in found["systemd-ai"].ports] == ["11434:11434", "[::1]:8080:80"]
+    assert (found["systemd-ai"].running, found["systemd-ai"].state) == (False, "quadlet")
+    assert [(s.name, s.value) for s in found["systemd-ai"].environment] == [
+        ("OLLAMA_HOST", "0.0.0.0")
+    ]
+    # Podman has made it: what it says of it counts.
+    monkeypatch.setattr(podman, "_storage", lambda *_: str(tmp_path))
+    database(tmp_path, {"state": 6})
+    assert list(containers(podman.read_podman(54321, str(tmp_path)))) == ["ai"]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("11434", (("", 0, 11434),)),
+        ("80:11434", (("", 80, 11434),)),
+        ("127.0.0.1:80:11434", (("127.0.0.1", 80, 11434),)),
+        ("127.0.0.1::11434", (("127.0.0.1", 0, 11434),)),
+        ("0.0.0.0:80:11434/tcp", (("", 80, 11434),)),
+        ("[fd00::1]:80:11434", (("fd00::1", 80, 11434),)),
+        ("8000-8001:9000-9001", (("", 8000, 9000),)),
+        ("53:53/udp", ()),
+        ("what", ()),
+    ],
+)
+def test_publish_port_in_every_form(value: str, expected: tuple[tuple[str, int, int], ...]) -> None:
+    found = tuple((p.address, p.host_port, p.port) for p in quadlet.published(value))
+
+    assert found == expected

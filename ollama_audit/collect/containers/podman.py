@@ -18,6 +18,7 @@ from typing import Any
 from ollama_audit.collect.containers import bolt
 from ollama_audit.collect.containers.document import address, at, mapping, number, records, text
 from ollama_audit.collect.containers.labels import labels, settings
+from ollama_audit.collect.containers.quadlet import read_quadlets
 from ollama_audit.collect.proc import namespace_of, user_name
 from ollama_audit.collect.read import read_bytes, read_text
 from ollama_audit.observed import Known, Observed, Unknown, known_or
@@ -35,21 +36,30 @@ _RUNNING = frozenset({"running", "paused"})
 
 
 def read_podman(uid: int, home: str) -> ContainerEngine | None:
-    """The containers of one user, or of root; None where podman was never used."""
+    """The containers of one user, or of root; None where there are none and never were.
+
+    Those that systemd would start count, unless podman has them already.
+    """
+    quadlets = read_quadlets(uid, home)
     storage = _storage(uid, home)
     paths = [f"{storage}/db.sql", f"{storage}/libpod/bolt_state.db"]
     try:
         source = next((path for path in paths if Path(path).exists()), "")
     except PermissionError:
+        source = ""
+    if not source and not quadlets:
         return None
-    if not source:
-        return None
+    found = _containers(source) if source else Known((), quadlets[0].id)
+    if isinstance(found, Known):
+        units = {each.labels.get("PODMAN_SYSTEMD_UNIT") for each in found.value}
+        more = (q for q in quadlets if q.labels["PODMAN_SYSTEMD_UNIT"] not in units)
+        found = Known((*found.value, *more), found.source)
     return ContainerEngine(
         name="podman",
         owner=user_name(uid) or str(uid) if uid else "",
         uid=uid,
-        source=source,
-        containers=_containers(source),
+        source=found.source,
+        containers=found,
     )
 
 
