@@ -27,6 +27,9 @@ from ollama_audit.snapshot.network import Family, Listener, NetworkNamespace
 
 __all__ = ["Approach", "Arrival", "approach"]
 
+_MOST_GUESSES = 3
+"""More programs of which nothing is known are counted and not named."""
+
 _MOST_HOPS = 16
 """Deeper chains are not followed: they are configuration errors or loops."""
 
@@ -246,7 +249,50 @@ def _landed(
     everyone: AddressSet,
     seen: frozenset[tuple[int, str, int]],
 ) -> list[Arrival]:
-    """Where a connection accepted by this socket leads, for every source the filter lets in."""
+    """Where a connection accepted by this socket leads, for every source the filter lets in.
+
+    Worked out once, as `_from_process`.
+    """
+    key = (namespace.inode, listener, everyone.version)
+    known: list[Arrival] | None = terrain.landed.get(key)
+    if known is not None:
+        return known
+    loops = terrain.loops
+    found = _gathered(_accepted(terrain, namespace, listener, everyone, seen))
+    if loops == terrain.loops:
+        terrain.landed[key] = found
+    return found
+
+
+def _gathered(arrivals: list[Arrival]) -> list[Arrival]:
+    """The arrivals, those together that end at programs of which nothing is known.
+
+    A proxy may stand in front of hundreds of them.
+    """
+    guesses: dict[Login, list[Arrival]] = {}
+    for arrival in arrivals:
+        if arrival.guess:
+            guesses.setdefault(arrival.login, []).append(arrival)
+    found = [arrival for arrival in arrivals if not arrival.guess]
+    for alike in guesses.values():
+        possibly = alike[0].possibly
+        for arrival in alike[1:]:
+            possibly = possibly | arrival.possibly
+        because = dict.fromkeys(reason for arrival in alike for reason in arrival.because)
+        shown = [*because][:_MOST_GUESSES]
+        if len(because) > len(shown):
+            shown.append(f"so it is with {len(because) - len(shown)} more")
+        found.append(replace(alike[0], possibly=possibly, because=tuple(shown)))
+    return found
+
+
+def _accepted(
+    terrain: Terrain,
+    namespace: NetworkNamespace,
+    listener: Listener,
+    everyone: AddressSet,
+    seen: frozenset[tuple[int, str, int]],
+) -> list[Arrival]:
     nobody = AddressSet.nothing(everyone.version)
     if isinstance(listener.owners, Unknown):
         return [

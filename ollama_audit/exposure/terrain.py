@@ -64,6 +64,8 @@ class Terrain:
         """Whether each listener may lead to Ollama, once it was worked out."""
         self.passed: dict[tuple[int, str, int], Any] = {}
         """Where a process of a namespace gets that connects to an address and port."""
+        self.landed: dict[tuple[int, Listener, int], Any] = {}
+        """Where connections of an IP version lead that a listener accepts."""
         self.loops = 0
         """How often a way was given up as it came back to where it had been."""
 
