@@ -20,7 +20,7 @@ class GI(G):
         if r.random() < self.unk * 0.5:
             return r.choice(
                 [
-                    "-m limit --limit 100000/sec --limit-burst 10000",
+                    "-m limit --limit 10000/sec --limit-burst 10000",
                     "-p tcp -m tcp --sport 1024:65535",
                     "-m statistic --mode random --probability 0.5",
                     "-m ttl --ttl-eq 64" if fam == 4 else "-m hl --hl-eq 64",
@@ -209,6 +209,30 @@ class GI(G):
             pass
         return f"-A {chain} " + " ".join(ms + [v])
 
+    def marked_connections(self):
+        """Marks that are kept with the connection, taken back, and looked at."""
+        r = self.r
+        mark = r.choice(["0x1", "0x2", "0x3"])
+        masks = r.choice(["--nfmask 0xffffffff --ctmask 0xffffffff", "--nfmask 0x1 --ctmask 0x3"])
+        looked_at = r.choice(
+            [
+                "INPUT -m connmark --mark 0x1",
+                "OUTPUT -m mark --mark 0x1",
+                "INPUT -m connmark ! --mark 0x2/0x2",
+            ]
+        )
+        rules = [
+            f"-A PREROUTING -j MARK --set-xmark {mark}/0xffffffff",
+            f"-A PREROUTING -j CONNMARK --save-mark {masks}",
+            f"-A OUTPUT -j CONNMARK --restore-mark {masks}",
+            f"-A {looked_at} -j DROP",
+        ]
+        heads = "".join(
+            f":{name} ACCEPT [0:0]\n"
+            for name in ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")
+        )
+        return f"*mangle\n{heads}" + "\n".join(rules) + "\nCOMMIT"
+
     def text(self, fam):
         r = self.r
         out = []
@@ -240,6 +264,8 @@ class GI(G):
                 )
                 + "COMMIT"
             )
+        if not any(part.startswith("*mangle") for part in out) and r.random() < 0.1:
+            out.append(self.marked_connections())
         nu = r.randint(0, 4)
         od = r.random() < 0.15
         f = [

@@ -314,6 +314,7 @@ class G:
                     "meta mark 0x2",
                     "meta mark != 0x0",
                     "meta mark & 0x2 == 0x2",
+                    "meta mark >= 0x2",
                     "meta mark 0x0",
                 ]
                 + (["ct mark 0x1", "ct mark != 0x0"] if hook != "prerouting" or prio > -200 else [])
@@ -323,6 +324,11 @@ class G:
                 [
                     "ct status dnat",
                     "ct status ! dnat",
+                    "meta l4proto tcp ct original proto-dst 8080",
+                    "meta l4proto tcp ct original proto-dst != 11434",
+                    "ct original ip daddr 10.77.0.2"
+                    if fam != "ip6"
+                    else "ct original ip6 daddr 2001:db8:77::2",
                     "tcp dport 80",
                     "tcp dport 8080",
                     "tcp dport 11434",
@@ -419,6 +425,9 @@ class G:
                     "meta mark != 0x0",
                     "meta mark 0x0",
                     "meta mark { 0x1, 0x3 }",
+                    "meta mark 0x1-0x2",
+                    "meta mark >= 0x2",
+                    "meta mark < 0x2",
                 ]
             )
         if k < 0.86:
@@ -789,6 +798,19 @@ class G:
             "    meta mark 0x1 drop\n  }\n}"
         )
 
+    def half_tracked(self):
+        """Connection tracking sees one direction of the handshake alone."""
+        r = self.r
+        unseen, watching = r.sample([("prerouting", "output"), ("output", "input")], 2)[0]
+        state = r.choice(["established", "invalid", "untracked", "new"])
+        verdict, policy = r.choice([("drop", "accept"), ("accept", "drop")])
+        return (
+            "table inet h {\n"
+            f"  chain u {{\n    type filter hook {unseen} priority -300; notrack\n  }}\n"
+            f"  chain w {{\n    type filter hook {watching} priority 0; policy {policy};\n"
+            f"    ct state {state} {verdict}\n    {'ct state new accept' if watching == 'input' else ''}\n  }}\n}}"
+        )
+
     def one_priority(self):
         """Chains of one priority in one table: the youngest runs first."""
         r = self.r
@@ -822,6 +844,8 @@ class G:
             tables.append(self.ingress(len(fams)))
         if "nat" in self.sw and r.random() < 0.3:
             tables.append(self.same_tuple())
+        if "notrack" in self.sw and r.random() < 0.4:
+            tables.append(self.half_tracked())
         if "prio" in self.sw and r.random() < 0.5:
             tables.append(self.one_priority())
         return "\n".join(tables) + "\n"
