@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from io import StringIO
 from ipaddress import ip_address, ip_network
 from itertools import pairwise
 from typing import NamedTuple
@@ -21,7 +22,8 @@ class IpSet:
     """A set as it was saved."""
 
     kind: str
-    entries: list[list[str]] = field(default_factory=list)
+    entries: list[str] = field(default_factory=list)
+    """As they stand behind the name of the set; a set can have very many."""
     changes: bool = False
     """A rule adds to it or removes from it."""
 
@@ -47,14 +49,15 @@ def words(line: str) -> list[str]:
 def parse_ipsets(text: str) -> dict[str, IpSet]:
     """The sets by name; lines that are neither `create` nor `add` are passed over."""
     found: dict[str, IpSet] = {}
-    for line in text.splitlines():
-        parts = words(line)
+    for line in map(str.strip, StringIO(text)):
+        quoted = '"' in line or "'" in line or "\\" in line
+        parts = words(line) if quoted else line.split(maxsplit=2)
         if len(parts) < 3:
             continue
         if parts[0] == "create":
-            found[parts[1]] = IpSet(parts[2])
+            found[parts[1]] = IpSet(parts[2].partition(" ")[0])
         elif parts[0] == "add" and parts[1] in found:
-            found[parts[1]].entries.append(parts[2:])
+            found[parts[1]].entries.append(" ".join(parts[2:]))
     return found
 
 
@@ -76,7 +79,8 @@ def match_set(sets: IpSets, name: str, directions: str, *, depth: int = 0) -> Te
         return anything
     if found.kind == "list:set":
         members = [
-            match_set(sets, entry[0], directions, depth=depth + 1) for entry in found.entries
+            match_set(sets, entry.partition(" ")[0], directions, depth=depth + 1)
+            for entry in found.entries
         ]
         return any_of(members)
     fields = found.kind.partition(":")[2].split(",")
@@ -111,7 +115,9 @@ class SetMatch:
         places = [place for place, part in enumerate(self.parts) if part == ("port", "dst")]
         for entry in self.members.entries if places else ():
             for place in places:
-                first, _, last = entry[0].split(",")[place].rpartition(":")[2].partition("-")
+                first, _, last = (
+                    entry.split()[0].split(",")[place].rpartition(":")[2].partition("-")
+                )
                 if first.isdecimal() and (last or first).isdecimal():
                     yield int(first), int(last or first)
 
@@ -139,7 +145,7 @@ def _membership(found: IpSet, parts: Sequence[tuple[str, str]], packet: _Packet)
     excluded: list[tuple[int, int]] = []
     whole = (0, (1 << (32 if packet.version == 4 else 128)) - 1)
     try:
-        for entry in found.entries:
+        for entry in map(str.split, found.entries):
             spans = _entry(entry[0], parts, packet)
             if spans is None:
                 continue

@@ -39,6 +39,10 @@ HOOKS: Final = {
 }
 
 
+PLAIN_VERDICTS: Final = {code: Verdict(code) for code in (ACCEPT, DROP, RETURN)}
+"""Shared by all rules: a save can have many thousands."""
+
+
 @dataclass
 class Saved:
     """A chain as it was saved."""
@@ -98,6 +102,7 @@ class _Compiler:
     version: int
     users: set[str]
     sets: IpSets
+    _kept: dict[tuple[object, ...], Test] = field(default_factory=dict)
 
     def __call__(self) -> list[Program]:
         return [
@@ -113,10 +118,10 @@ class _Compiler:
         parts = words(line)
         if not parts:
             return [GiveUp("the line cannot be read")]
-        parsed = _Line(parts[2:], self.version, self.sets)
+        parsed = _Line(parts[2:], self.version, self.sets, self._kept)
         program: list[Instruction] = []
         if parsed.tests:
-            program.append(Require(on.all_of(parsed.tests)))
+            program += [Require(test) for test in parsed.tests if test is not on.always]
         if parsed.undecided:  # last, so that it is a doubt of those alone who meet the others
             program.append(Maybe(parsed.undecided))
         final = self._target(parsed)
@@ -131,15 +136,19 @@ class _Compiler:
         simple = {"": None, "ACCEPT": ACCEPT, "DROP": DROP, "REJECT": DROP, "RETURN": RETURN}
         if name in simple:
             code = simple[name]
-            return None if code is None else Verdict(code)
+            return None if code is None else PLAIN_VERDICTS[code]
         return target(name, parsed.target_words, self.version)
 
 
 class _Line:
     """One rule, word by word."""
 
-    def __init__(self, parts: list[str], version: int, sets: IpSets) -> None:
+    def __init__(
+        self, parts: list[str], version: int, sets: IpSets, kept: dict[tuple[object, ...], Test]
+    ) -> None:
+        """`kept` holds the tests of a chain: its rules repeat most of their options."""
         self.version = version
+        self._kept = kept
         self.sets = sets
         self.tests: list[Test] = []
         self.undecided = ""
@@ -202,10 +211,13 @@ class _Line:
                 if make is None:
                     self.undecided = f"{match} {word}"
                 else:
-                    test = make(arguments, self.version, self.sets)
-                    guarded = match in ("conntrack", "connmark") and word not in STATES
-                    test = on.negated(test) if negated else test
-                    self.tests.append(on.tracked(test) if guarded else test)
+                    key = (match, word, *arguments, negated)
+                    if key not in self._kept:
+                        test = make(arguments, self.version, self.sets)
+                        guarded = match in ("conntrack", "connmark") and word not in STATES
+                        test = on.negated(test) if negated else test
+                        self._kept[key] = on.tracked(test) if guarded else test
+                    self.tests.append(self._kept[key])
             return count
         raise ValueError(word)
 
