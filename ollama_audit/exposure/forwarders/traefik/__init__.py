@@ -14,7 +14,15 @@ from typing import Any
 
 import msgspec
 
-from ollama_audit.exposure.forwarders.clients import OPEN, Gate, doubt, login
+from ollama_audit.exposure.forwarders.clients import (
+    ALWAYS,
+    NEVER,
+    OPEN,
+    SHUT,
+    Gate,
+    doubt,
+    login,
+)
 from ollama_audit.exposure.forwarders.document import entries, mapping, word
 from ollama_audit.exposure.forwarders.step import Onward, unclear
 from ollama_audit.exposure.forwarders.traefik.middlewares import Missing, Passed, through
@@ -196,17 +204,18 @@ class _Entry:
         rest = OPEN
         for _, full, router, rule in near:
             fork = rule.holds(request)
-            gate = rest & fork.yes
-            if not gate.passing:
+            gate = rest if fork is ALWAYS else rest & fork.yes
+            if fork is NEVER or not gate.passing:
                 continue
             provider = full.rpartition("@")[2]
             names = [*listed(self.http.get("middlewares")), *listed(router.get("middlewares"))]
-            state = Passed(request.path, gate & self._certificate(router))
+            asked = self._certificate(router)
+            state = Passed(request.path, gate if asked is OPEN else gate & asked)
             try:
                 state = through(names, self.known.http["middlewares"], provider, state, request)
             except Missing:
                 continue  # a router whose middleware is missing does not run
-            rest &= fork.no
+            rest = SHUT if fork is ALWAYS else rest & fork.no
             if not state.answered and state.gate.passing:
                 service = word(router.get("service"))
                 host = sent if state.host is None else state.host

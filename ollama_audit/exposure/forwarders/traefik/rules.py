@@ -56,11 +56,8 @@ class Rule:
         self._tree = self._either(0)
         if self._at != len(self._tokens):
             raise ValueError(f"{text} does not end where it should")
-
-    @property
-    def hosts(self) -> frozenset[str]:
+        self.hosts = _hosts(self._tree)
         """The names that it asks for; empty when it takes others, too."""
-        return _hosts(self._tree)
 
     def prefixes(self) -> Iterator[str]:
         """The literal beginnings of the paths that it speaks of."""
@@ -161,18 +158,20 @@ def _hosts(node: _Node) -> frozenset[str]:
 
 
 def _evaluated(node: _Node, request: Request) -> Fork:
-    if node.name == "||":
-        total = NEVER
+    if node.name in {"||", "&&"}:
+        settling, rest = (ALWAYS, NEVER) if node.name == "||" else (NEVER, ALWAYS)
+        total = rest
         for inner in node.inside:
-            total |= _evaluated(inner, request)
-        return total
-    if node.name == "&&":
-        total = ALWAYS
-        for inner in node.inside:
-            total &= _evaluated(inner, request)
+            part = _evaluated(inner, request)
+            if part is settling:
+                return settling
+            if part is not rest:  # most are settled, and the algebra is dear
+                joined = total | part if node.name == "||" else total & part
+                total = part if total is rest else joined
         return total
     if node.name == "!":
-        return ~_evaluated(node.inside[0], request)
+        inside = _evaluated(node.inside[0], request)
+        return {id(ALWAYS): NEVER, id(NEVER): ALWAYS}.get(id(inside)) or ~inside
     return _called(node.name, node.values, request)
 
 
