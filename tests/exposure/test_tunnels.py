@@ -21,12 +21,15 @@ from ollama_audit.render.reach import zones
 from ollama_audit.render.text import Style
 from ollama_audit.rule import Host, Zone
 from ollama_audit.snapshot.configuration import Configuration
+from ollama_audit.snapshot.container import Container, ContainerEngine, ContainerNetwork
 from ollama_audit.snapshot.host import HostSnapshot
+from ollama_audit.snapshot.network import Listener, NetworkNamespace
 from ollama_audit.snapshot.process import Process
 from ollama_audit.verdict import Stance, judge
+from tests.exposure.networked import default, link, space
 from tests.exposure.proxied import PROXY, configured
 from tests.exposure.tunnelled import LOOPBACK, told, tunnels, with_tunnel, word
-from tests.hosts import listener, process, servers
+from tests.hosts import host, in_container, listener, namespaces, process, server, servers
 from tests.reports import finding, report
 
 QUICK = "cloudflared tunnel --url http://localhost:{port} --http-host-header localhost"
@@ -234,3 +237,55 @@ def test_where_the_far_end_is(server: str, zone: Zone) -> None:
 def test_what_is_no_document(path: str, text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         document(path, text)
+
+
+def inside(inode: int, peer: int, own: str, *listening: Listener) -> NetworkNamespace:
+    """The network of a container on the host's bridge."""
+    eth0 = replace(link(own, name="eth0", kind="veth"), parent=peer)
+    found = space(eth0, routes=(default("172.18.0.1"),))
+    return replace(found, inode=inode, host=False, listeners=Known(listening, "sock_diag"))
+
+
+@pytest.mark.parametrize("port", [11434, 3000])
+def test_a_container_beside_ollamas_own_by_the_name_that_compose_gives_it(port: int) -> None:
+    ollama = server(in_container(2001, namespace=21))
+    text = f"tunnel: w\ningress: [{{hostname: a.b, service: 'http://ollama:{port}'}}]\n"
+    running, found = told("cloudflared", "cloudflared tunnel run", {"/c.yml": text})
+    client = replace(running, container="c2", network_namespace=Known(22, "ns"))
+    bridge = link("172.18.0.1/16", index=4, name="br-0123456789ab", kind="bridge")
+    ports = [
+        replace(link(index=n, name=f"veth{n}", kind="veth"), parent=2, master=4) for n in (11, 12)
+    ]
+    service = {"com.docker.compose.service": "ollama"}
+    containers = [
+        Container(
+            id=name,
+            name=name,
+            running=True,
+            state="running",
+            network_namespace=inode,
+            networks=(ContainerNetwork(name="ai_default", driver="bridge", addresses=(own,)),),
+            labels=labels,
+        )
+        for name, inode, own, labels in (
+            ("6f1e", 21, "172.18.0.2", service),
+            ("c2", 22, "172.18.0.3", {}),
+        )
+    ]
+    engine = ContainerEngine(name="docker", source="x", containers=Known(tuple(containers), "x"))
+    snapshot = replace(
+        host(
+            namespaces=namespaces(
+                space(bridge, *ports, routes=(), listening="127.0.0.1:1"),
+                inside(21, 11, "172.18.0.2/16", listener("0.0.0.0:11434", owners=2001)),
+                inside(22, 12, "172.18.0.3/16"),
+            ),
+            processes=(client,),
+            servers=servers(ollama),
+        ).snapshot,
+        configurations=(found,),
+        engines=(engine,),
+    )
+    ways = {each.id: word(each) for each in tunnels(snapshot)}
+    assert ways == ({"https://a.b": "internet unknown unknown"} if port == 11434 else {})
+    assert all(each.certain for each in tunnels(snapshot))
