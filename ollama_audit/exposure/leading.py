@@ -10,6 +10,7 @@ from __future__ import annotations
 from ollama_audit.exposure.confirm import proof
 from ollama_audit.exposure.forwarders import onward, passes_on
 from ollama_audit.exposure.terrain import Terrain
+from ollama_audit.exposure.ways import ways
 from ollama_audit.firewall.ports import Ports
 from ollama_audit.firewall.translations import translations
 from ollama_audit.observed import Unknown
@@ -43,10 +44,11 @@ def _leads_on(terrain: Terrain, namespace: NetworkNamespace, listener: Listener)
 
 
 def _address_leads(terrain: Terrain, namespace: NetworkNamespace, address: str, port: int) -> bool:
-    if terrain.interface(namespace, address) is not None:
-        return port_leads(terrain, namespace, port)
-    held = terrain.holders(address, namespace)
-    return any(port_leads(terrain, inner, port) for inner, _ in held)
+    places = {way.namespace.inode: way.namespace for way in ways(terrain, namespace, address)}
+    if namespace.inode not in places:
+        # A router passes it on to whoever has the address.
+        places |= {inner.inode: inner for inner, _ in terrain.held(address)}
+    return any(port_leads(terrain, place, port) for place in places.values())
 
 
 def port_leads(terrain: Terrain, namespace: NetworkNamespace, port: int) -> bool:

@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from ollama_audit.exposure.attempts import attempts, unasked
+from ollama_audit.exposure.leading import leads_on
 from ollama_audit.exposure.model import Zone
 from ollama_audit.exposure.terrain import Terrain
 from ollama_audit.exposure.ways import ways
@@ -14,7 +15,7 @@ from ollama_audit.observed import Known
 from ollama_audit.snapshot.container import Container, ContainerEngine, ContainerNetwork
 from ollama_audit.snapshot.network import Family, Interface, NetworkNamespace
 from tests.exposure.networked import address, default, link, space
-from tests.hosts import host, in_container, listener, namespaces
+from tests.hosts import host, in_container, listener, namespaces, process, server
 
 ETH0 = link("192.168.1.10/24", index=2)
 
@@ -177,3 +178,39 @@ def test_a_bridge_whose_frames_iptables_sees_is_not_judged_by_the_containers_fil
 
     assert doubts == ([Family.IPV4] if value == "1" else [])
     assert ("eth0" in asked) is (value == "0")
+
+
+@pytest.mark.parametrize(
+    ("to", "expected"),
+    [
+        ("172.17.0.3:11434", True),
+        ("172.18.0.2:11434", True),
+        ("192.168.1.10:11434", True),
+        ("172.17.0.3:80", False),
+        ("203.0.113.9:11434", False),
+    ],
+)
+def test_a_relay_in_a_container_may_lead_to_its_neighbours_and_the_host(
+    to: str, expected: object
+) -> None:
+    relay = replace(
+        in_container(50, name="socat", executable="/usr/bin/socat", namespace=FIRST.inode),
+        arguments=Known(("socat", "TCP-LISTEN:8080,fork", f"TCP:{to}"), "/proc/50/cmdline"),
+    )
+    at = listener("0.0.0.0:8080", owners=50)
+
+    def serving(place: NetworkNamespace, pid: int) -> NetworkNamespace:
+        found = (listener("0.0.0.0:11434", owners=pid, inode=pid),)
+        return replace(place, listeners=Known(found, "sock_diag"))
+
+    outer = serving(machine(), 60)
+    first = replace(FIRST, listeners=Known((at,), "sock_diag"))
+    spaces = (outer, first, serving(SECOND, 62), serving(THIRD, 63))
+    homes = {60: outer.inode, 62: SECOND.inode, 63: THIRD.inode}
+    snapshot = host(
+        servers=Known(tuple(server(process(p, namespace=n)) for p, n in homes.items()), "/proc"),
+        namespaces=namespaces(*spaces),
+        processes=(relay,),
+    ).snapshot
+
+    assert leads_on(Terrain(snapshot), first, at) is expected
