@@ -9,7 +9,7 @@ import pytest
 
 from ollama_audit.collect.configurations import PROGRAMS
 from ollama_audit.exposure.forwarders import FORWARDERS, Onward, onward
-from ollama_audit.exposure.forwarders.applications import NAMES
+from ollama_audit.exposure.forwarders.applications import _KINDS
 from ollama_audit.exposure.terrain import Terrain
 from ollama_audit.observed import Known, Unknown
 from ollama_audit.snapshot import masking, redact
@@ -218,7 +218,12 @@ def test_hidden_variables_are_a_reason() -> None:
     assert HIDDEN.reason in step.reason
 
 
-def test_every_name_that_is_read_is_followed() -> None:
-    kinds = {PROGRAMS[name].kind for name in NAMES}
-    assert {name for name, program in PROGRAMS.items() if program.kind in kinds} == set(NAMES)
-    assert set(NAMES) <= set(FORWARDERS)
+def test_whatever_is_read_of_an_application_is_followed() -> None:
+    names = {name for name, program in PROGRAMS.items() if program.kind in _KINDS}
+    at = listener("0.0.0.0:8080", owners=70)
+    terrain = Terrain(host(namespaces=namespaces(namespace(at))).snapshot)
+
+    assert {PROGRAMS[name].kind for name in names} == set(_KINDS)
+    for name in names:
+        (step,) = FORWARDERS[name](terrain, namespace(at), at, process(70, name=name))
+        assert step.reason == "its settings were not read"

@@ -286,3 +286,10 @@ def test_a_relay_that_does_not_lead_to_ollama_is_no_endpoint() -> None:
 def test_a_relay_whose_configuration_is_not_read_is_looked_at_for_the_report(name: str) -> None:
     snapshot = replace(host().snapshot, processes=(process(77, name=name),))
     assert passes_on(Terrain(snapshot), listener("0.0.0.0:8080", owners=77))
+
+
+@pytest.mark.parametrize("name", FORWARDERS)
+def test_every_kind_of_program_answers_for_a_process_of_which_nothing_was_read(name: str) -> None:
+    steps_ = steps(name, name)
+
+    assert all(step.namespace is None for step in steps_)

@@ -9,19 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from importlib import import_module
 from itertools import pairwise
 from types import MappingProxyType
 
 import msgspec
 
-from ollama_audit.exposure.forwarders.apache import apache
-from ollama_audit.exposure.forwarders.applications import NAMES, application
-from ollama_audit.exposure.forwarders.caddy import caddy
 from ollama_audit.exposure.forwarders.chisel import chisel
 from ollama_audit.exposure.forwarders.docker import docker_proxy
-from ollama_audit.exposure.forwarders.haproxy import haproxy
-from ollama_audit.exposure.forwarders.lighttpd import lighttpd
-from ollama_audit.exposure.forwarders.nginx import nginx
 from ollama_audit.exposure.forwarders.relays import holds_only
 from ollama_audit.exposure.forwarders.relays.activated import started_for
 from ollama_audit.exposure.forwarders.relays.commands import (
@@ -38,7 +33,6 @@ from ollama_audit.exposure.forwarders.relays.rinetd import rinetd
 from ollama_audit.exposure.forwarders.relays.ssh import ssh, sshd
 from ollama_audit.exposure.forwarders.rootless import passt, pasta, rootlesskit, rootlessport
 from ollama_audit.exposure.forwarders.step import Forwarder, Onward, unclear
-from ollama_audit.exposure.forwarders.traefik import traefik
 from ollama_audit.exposure.model import Hop, Login
 from ollama_audit.exposure.terrain import Terrain
 from ollama_audit.observed import Unknown, known_or
@@ -64,24 +58,48 @@ def _activated(
     return (unclear(service, reason, guess=True),)
 
 
+def _later(module: str, name: str) -> Forwarder:
+    """A forwarder whose module is imported when a program of its kind is met.
+
+    Those that read a language are large, and few hosts have more than one of them.
+    """
+
+    def follow(
+        terrain: Terrain, namespace: NetworkNamespace, listener: Listener, process: Process
+    ) -> tuple[Onward, ...]:
+        found: Forwarder = getattr(import_module(f"{__name__}.{module}"), name)
+        return found(terrain, namespace, listener, process)
+
+    return follow
+
+
+_APPLICATIONS = (
+    *("anything-llm/server/index", "api/server/index", "app/server/index", "code-server"),
+    *("flowise", "jupyter-lab", "jupyter-labhub", "jupyter-notebook", "jupyter-server"),
+    *("jupyterlab", "langflow", "litellm", "n8n", "open-webui", "open_webui", "openclaw"),
+    "openclaw-gateway",
+)
+_apache = _later("apache", "apache")
+_nginx = _later("nginx", "nginx")
+
 FORWARDERS: Mapping[str, Forwarder] = MappingProxyType(
     {
-        **dict.fromkeys(NAMES, application),
-        "angie": nginx,
-        "apache2": apache,
-        "caddy": caddy,
+        **dict.fromkeys(_APPLICATIONS, _later("applications", "application")),
+        "angie": _nginx,
+        "apache2": _apache,
+        "caddy": _later("caddy", "caddy"),
         "chisel": chisel,
         "conmon": holds_only,
         "docker-proxy": docker_proxy,
         "dockerd": holds_only,
-        "haproxy": haproxy,
-        "httpd": apache,
+        "haproxy": _later("haproxy", "haproxy"),
+        "httpd": _apache,
         "gost": gost,
         "inetd": inetd,
         "kubectl": kubectl,
-        "lighttpd": lighttpd,
-        "nginx": nginx,
-        "openresty": nginx,
+        "lighttpd": _later("lighttpd", "lighttpd"),
+        "nginx": _nginx,
+        "openresty": _nginx,
         "nc": netcat,
         "nc.openbsd": netcat,
         "nc.traditional": netcat,
@@ -103,7 +121,7 @@ FORWARDERS: Mapping[str, Forwarder] = MappingProxyType(
         "systemd-socket-": socket_proxyd,
         "systemd-socket-proxyd": socket_proxyd,
         "systemd": _activated,
-        "traefik": traefik,
+        "traefik": _later("traefik", "traefik"),
         "xinetd": xinetd,
     }
 )

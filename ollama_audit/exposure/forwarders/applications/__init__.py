@@ -31,14 +31,6 @@ _KINDS: Mapping[str, tuple[str, Callable[[Application], tuple[Onward, ...]]]] = 
 )
 """By `Configuration.program`: what to call it, and what it does with a request."""
 
-NAMES = (
-    *("anything-llm/server/index", "api/server/index", "app/server/index", "code-server"),
-    *("flowise", "jupyter-lab", "jupyter-labhub", "jupyter-notebook", "jupyter-server"),
-    *("jupyterlab", "langflow", "litellm", "n8n", "open-webui", "open_webui", "openclaw"),
-    "openclaw-gateway",
-)
-"""Names that their processes go by (`Process.called`)."""
-
 
 def application(
     terrain: Terrain, namespace: NetworkNamespace, listener: Listener, process: Process
