@@ -17,6 +17,7 @@ from ollama_audit.exposure.forwarders.step import PASSES_BYTES
 from ollama_audit.exposure.leading import translated_ports
 from ollama_audit.exposure.sockets import candidates
 from ollama_audit.exposure.terrain import Terrain
+from ollama_audit.exposure.ways import ways
 from ollama_audit.firewall.answer import LOCAL_CLIENT, Effect, Query
 from ollama_audit.observed import Unknown, known_or
 from ollama_audit.snapshot.host import HostSnapshot
@@ -45,6 +46,9 @@ _ELSEWHERE = frozenset(
     | {"tailscaled", "squid", "privoxy", "tor", "microsocks", "dante", "sockd", "tinyproxy", "gost"}
 )
 """Programs that carry connections to other machines."""
+
+_RESERVES = frozenset({"dockerd", "conmon"})
+"""They hold published ports so that nobody else takes them, and answer at none of them."""
 
 _ACTIVATES = frozenset({"systemd", "xinetd", "inetd", "init"})
 """They start a program for whoever connects."""
@@ -134,9 +138,11 @@ def _left_alone(
     processes = [terrain.processes[pid] for pid in owners if pid in terrain.processes]
     if reason := _unfit(terrain, processes):
         return reason
-    if not any(map(forwarder, processes)):
-        return _by_port(listener, f"{processes[0].name} is not known to speak HTTP")
-    steps = onward(terrain, namespace, listener, owners)
+    known = any(map(forwarder, processes))
+    steps = onward(terrain, namespace, listener, owners) if known else ()
+    if not steps:
+        why = "leads nowhere as it is configured" if known else "is not known to speak HTTP"
+        return _by_port(listener, f"{processes[0].name} {why}")
     passed = (*seen, (namespace.inode, listener))
     reasons = (_leads(terrain, listener, step, passed) for step in steps)
     return next(filter(None, reasons), "")
@@ -156,6 +162,8 @@ def _unfit(terrain: Terrain, processes: list[Process]) -> str:
     for process in serving:
         if _ELSEWHERE.intersection(process.called):
             return f"{process.name} leads to other machines"
+        if process.name in _RESERVES:
+            return f"{process.name} answers nobody there"
         if no_way(terrain, process):
             return f"{process.name} passes nothing on"
     return ""
@@ -172,7 +180,9 @@ def _leads(terrain: Terrain, listener: Listener, step: Onward, seen: _Seen) -> s
         return _by_port(listener, unclear) if direct else unclear
     spaces = [step.namespace]
     if terrain.interface(step.namespace, step.address) is None:
-        spaces = [held for held, _ in terrain.holders(step.address, step.namespace)]
+        there = ways(terrain, step.namespace, step.address)
+        spaces = [way.namespace for way in there if terrain.interface(way.namespace, step.address)]
+        spaces = spaces or [held for held, _ in terrain.held(step.address) if there]
     if not spaces:
         return f"it may lead to {step.address}, which is not on this host"
     family = Family.IPV6 if ":" in step.address else Family.IPV4

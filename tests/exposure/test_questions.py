@@ -11,6 +11,7 @@ from ollama_audit.rule import Known, Listener, Process
 from ollama_audit.snapshot.configuration import Configuration
 from ollama_audit.snapshot.network import Family, Interface, InterfaceAddress
 from tests.exposure.proxied import PROXY, configured
+from tests.exposure.test_ways import container, machine
 from tests.hosts import HIDDEN, host, listener, namespace, namespaces, process
 
 
@@ -73,6 +74,7 @@ def test_ollama_itself_is_asked() -> None:
         ("127.0.0.1:8080", "kubectl", "other machines"),
         ("0.0.0.0:8080", "postgres", "passes nothing on"),
         ("0.0.0.0:8080", "systemd", "would start a program"),
+        ("0.0.0.0:8080", "dockerd", "answers nobody there"),
         ("0.0.0.0:8080", "xinetd", "would start a program"),
         ("0.0.0.0:8080", "rinetd", "where rinetd (50) leads is not known"),
         ("203.0.113.9:8080", "python3", "not an address of this host"),
@@ -138,3 +140,27 @@ def test_what_was_worked_out_for_the_questions_serves_the_judgement() -> None:
     other = replace(snapshot, processes=(process(61),))
     assert Terrain(asked).steps is Terrain(snapshot).steps
     assert Terrain(other).steps is not Terrain(snapshot).steps
+
+
+def test_a_proxy_in_a_container_is_followed_to_its_neighbour() -> None:
+    """Between two containers the way goes over the host's bridge."""
+    proxy = replace(
+        container(22, 12, "172.17.0.3/16", "172.17.0.1"),
+        listeners=Known((listener("0.0.0.0:80", owners=PROXY),), "sock_diag"),
+    )
+    ollama = replace(
+        container(21, 11, "172.17.0.2/16", "172.17.0.1"),
+        listeners=Known((listener("0.0.0.0:11434"),), "sock_diag"),
+    )
+    for target, why in (("172.17.0.2", ""), ("172.17.0.9", "not on this host")):
+        text = f"http {{ server {{ location / {{ proxy_pass http://{target}:11434; }} }} }}"
+        snapshot = replace(
+            host(
+                namespaces=namespaces(machine(), ollama, proxy),
+                processes=(process(PROXY, name="nginx"),),
+            ).snapshot,
+            configurations=(configured("nginx", {"/etc/nginx/nginx.conf": text}),),
+        )
+        (asked,) = [each for each in questions(snapshot) if each.port == 80]
+        assert why in asked.unasked
+        assert bool(asked.unasked) is bool(why)
