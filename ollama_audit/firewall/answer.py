@@ -44,6 +44,13 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     position: int = 0
     """Place in its chain, from 1; 0 for the chain's policy."""
 
+    @property
+    def number(self) -> str:
+        """Which of its chain's rules it is, for people; `policy` when it is none of them."""
+        if self.handle:
+            return f"handle {self.handle}"
+        return f"rule {self.position}" if self.position else "policy"
+
 
 class Effect(StrEnum):
     """What became of packets at a decision."""

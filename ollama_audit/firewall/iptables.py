@@ -195,7 +195,7 @@ class _Line:
                 return plain(self, rest, negated)
             return self._of_match(word, rest, negated=negated)
         except (ValueError, IndexError, KeyError):
-            self.undecided = word
+            self.undecided = self.undecided or word
             return 1 if rest and not rest[0].startswith("-") else 0
 
     def _of_match(self, word: str, rest: list[str], *, negated: bool) -> int:

@@ -191,7 +191,6 @@ def _reasons(notes: list[Note], unknown: AddressSet) -> tuple[str, ...]:
             where = ""
             if note.rule is not None:
                 rule = note.rule
-                number = f"handle {rule.handle}" if rule.handle else f"rule {rule.position}"
-                where = f"{rule.family} {rule.table} {rule.chain} {number}: "
+                where = f"{rule.family} {rule.table} {rule.chain} {rule.number}: "
             found[where + (note.detail or "whether this rule matches cannot be said")] = None
     return tuple(found)

@@ -50,9 +50,8 @@ def describe(decision: Decision, capture: FirewallCapture) -> str:
     if not rule.handle and not rule.position:
         what = ufw.say_default(rule, decision.effect) if whose == "ufw" else "default"
         return f"{_owned(whose, what)}{place}: policy {decision.effect}"
-    number = f"handle {rule.handle}" if rule.handle else f"rule {rule.position}"
     shown = text or str(decision.effect)
-    return f"{_owned(whose, _said(whose, rule, text, capture))}{place} {number}: {shown}"
+    return f"{_owned(whose, _said(whose, rule, text, capture))}{place} {rule.number}: {shown}"
 
 
 def owner(rule: Rule, capture: FirewallCapture) -> str:

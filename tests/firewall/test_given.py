@@ -233,6 +233,13 @@ def test_rules_are_shown_as_the_file_has_them() -> None:
     assert f"f1: {drop}" in shown(by(FOUR, listed), query, client)
 
 
+def test_a_doubt_names_the_rule_and_its_match() -> None:
+    """A rule of a save has no handle; its place says which it is."""
+    save = FOUR.replace(f"-s {CLIENT}/32", "-m limit --limit 5/min")
+    (reason,) = ask(by(save)).reasons
+    assert reason == "ip filter INPUT rule 3: whether `limit` matches cannot be said"
+
+
 def test_a_large_file_is_read_in_time() -> None:
     """Fifty thousand elements; the time is in proportion to a file's size."""
     elements = [f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}" for n in range(0, 100_000, 2)]

@@ -77,7 +77,7 @@ class _Compiler:
     statements: Statements
 
     def __call__(self) -> list[Program]:
-        perhaps = Program(self._place(), [Maybe(), Verdict(ACCEPT)])
+        perhaps = Program(self._place(), [Maybe("hook ingress device"), Verdict(ACCEPT)])
         return [
             *([perhaps] if _somewhere(self.document.chains[self.name]) else []),
             *(
