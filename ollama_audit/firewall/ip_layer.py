@@ -13,7 +13,6 @@ from ollama_audit.firewall.host import (
     LIMITED_BROADCAST,
     LINK_LOCAL,
     LOOPBACK,
-    MAPPED,
     MULTICAST,
     NO_ROUTE,
     UNSPECIFIED,
@@ -39,7 +38,7 @@ def refusals(host: Host, version: int, interface: str, address: int) -> list[Ref
     if host.interfaces[interface].loopback:
         return []
     if version == 6:
-        bad = MULTICAST[6] | LOOPBACK[6] | UNSPECIFIED[6] | MAPPED
+        bad = MULTICAST[6] | LOOPBACK[6] | UNSPECIFIED[6]
         return [Refusal(bad, sure=True, why="no valid source address")]
     bad = MULTICAST[4] | UNSPECIFIED[4] | LIMITED_BROADCAST
     found = [Refusal(bad, sure=True, why="no valid source address")]

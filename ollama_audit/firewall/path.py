@@ -12,7 +12,15 @@ from typing import NamedTuple
 from ollama_audit.addresses import AddressSet
 from ollama_audit.firewall.context import Context, Journal
 from ollama_audit.firewall.hooks import Hooks
-from ollama_audit.firewall.host import LINK_LOCAL, LOOPBACK, NO_ROUTE, UNSURE, Host, Lookup
+from ollama_audit.firewall.host import (
+    LINK_LOCAL,
+    LOOPBACK,
+    MAPPED,
+    NO_ROUTE,
+    UNSURE,
+    Host,
+    Lookup,
+)
 from ollama_audit.firewall.ip_layer import answerable, refusals
 from ollama_audit.firewall.state import (
     Flows,
@@ -163,6 +171,10 @@ class Walk:
     def _deliver(self, flows: Flows) -> list[Arrival]:
         inbound = [Leg("input", self.interface)]
         flows = self.pass_through(inbound, flows, Phase.OPEN)
+        if self.version == 6:
+            # tcp_v6_conn_request() of net/ipv6/tcp_ipv6.c
+            self.drop(everyone(flows, 6) & MAPPED, "no valid source address")
+            flows = {state: found - MAPPED for state, found in flows.items()}
         flows = self._answer(flows, "")
         confirm = [
             Leg("ingress", self.interface),
@@ -174,6 +186,10 @@ class Walk:
 
     def _forward(self, egress: str, flows: Flows) -> list[Arrival]:
         flows = self._may_forward(egress, flows)
+        if self.version == 6:
+            # the TCP of the other end refuses them, unless their source is translated on the way
+            self.give_up(everyone(flows, 6) & MAPPED, "who takes an IPv4-mapped source")
+            flows = {state: found - MAPPED for state, found in flows.items()}
         if not flows:
             return []
         legs = [

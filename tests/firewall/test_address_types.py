@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
+from ollama_audit.observed import Known, need
 from tests.firewall.rulesets import (
     FROM_LAN,
     FROM_LAN_6,
@@ -37,6 +39,23 @@ def test_types_of_ipv4(options: str, sources: set[int]) -> None:
 
     through = {source for source in (NEIGHBOUR, ODD_SOURCE, BROADCAST) if source in answer.surely}
     assert through == sources
+
+
+def test_mapped_sources_are_refused_where_they_arrive_and_not_on_the_way() -> None:
+    """A server of this host takes none; one behind a translation of the source may."""
+    mapped = (0xFFFF << 32) | 0x01020304
+    nat = (
+        "*nat\n:PREROUTING ACCEPT [0:0]\n:INPUT ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n"
+        ":POSTROUTING ACCEPT [0:0]\n"
+        "-A PREROUTING -p tcp -j DNAT --to-destination [2001:db8::20]:80\n"
+        "-A POSTROUTING -j MASQUERADE\nCOMMIT\n"
+    )
+
+    assert mapped in ask(with_legacy(), FROM_LAN_6).blocked
+    router = with_legacy(six=nat)
+    on = need(router.sysctls) | {"ipv6.conf.all.forwarding": "1"}
+    router = msgspec.structs.replace(router, sysctls=Known(on, "test"))
+    assert mapped in ask(router, FROM_LAN_6).unknown
 
 
 @pytest.mark.parametrize(
