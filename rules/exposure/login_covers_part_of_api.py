@@ -85,7 +85,8 @@ def login_covers_part_of_api(host: Host) -> Outcome:
 def _evidence(endpoint: Endpoint) -> Evidence:
     shown = ", ".join(endpoint.open_paths[:6])
     more = len(endpoint.open_paths) - 6
-    where = next((hop.detail for hop in endpoint.hops if hop.detail), endpoint.id)
+    proxies = (hop.detail for hop in endpoint.hops if hop.detail and hop.kind != "dnat")
+    where = next(proxies, endpoint.id)
     paths = f"no login for {shown}" + (f" and {more} more" if more > 0 else "")
     return Evidence(where, "; ".join([paths, *endpoint.login_because]))
 

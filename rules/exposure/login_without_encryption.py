@@ -104,5 +104,6 @@ def _asking(endpoints: list[Endpoint]) -> list[Endpoint]:
 
 def _evidence(endpoint: Endpoint) -> Evidence:
     why = "; ".join(endpoint.login_because) or "a login"
-    where = next((hop.detail for hop in endpoint.hops if hop.detail), endpoint.id)
+    proxies = (hop.detail for hop in endpoint.hops if hop.detail and hop.kind != "dnat")
+    where = next(proxies, endpoint.id)
     return Evidence(where, f"{why} without TLS at {endpoint.id}")

@@ -11,9 +11,14 @@ from tests.hosts import GAP, LOOPBACK, Reach, endpoint, exposure, host
 NGINX = (Hop(kind="reverse-proxy", name="nginx", pid=5, detail="/etc/nginx/ai.conf:7"),)
 
 
-def proxy(*paths: str, login: Login = Login.NONE, lan: Reach = Extent.ALL) -> Endpoint:
+DNAT = Hop(kind="dnat", name="DNAT to 127.0.0.1:8080", detail="nft ip nat pre handle 3")
+
+
+def proxy(
+    *paths: str, login: Login = Login.NONE, lan: Reach = Extent.ALL, before: tuple[Hop, ...] = ()
+) -> Endpoint:
     """An nginx at port 80 with these paths open."""
-    found = endpoint("0.0.0.0:80", login=login, hops=NGINX, lan=lan)
+    found = endpoint("0.0.0.0:80", login=login, hops=(*before, *NGINX), lan=lan)
     return msgspec.structs.replace(found, open_paths=paths)
 
 
@@ -45,6 +50,12 @@ CASES = [
         Status.FAIL,
         "no login for /api/version, /api/tags; auth_basic (/etc/nginx/ai.conf:5) wants a login",
         Severity.HIGH,
+    ),
+    Case(
+        "one path exempt, behind a translation",
+        host(exposure=exposure(LOOPBACK, proxy("/api/tags", before=(DNAT,)))),
+        Status.FAIL,
+        "/etc/nginx/ai.conf:7: no login for /api/tags",
     ),
     Case(
         "many paths exempt",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from ollama_audit.rule import Encryption, Endpoint, Extent, Login, Severity, Status
+from ollama_audit.rule import Encryption, Endpoint, Extent, Hop, Login, Severity, Status
 from tests.cases import Case
 from tests.hosts import GAP, LOOPBACK, Reach, endpoint, exposure, host
 
@@ -31,6 +31,18 @@ CASES = [
         Status.FAIL,
         "auth_basic (/etc/nginx/ai.conf:7) without TLS",
         Severity.MEDIUM,
+    ),
+    Case(
+        "a login in plain text, behind a translation",
+        host(
+            exposure=exposure(
+                msgspec.structs.replace(
+                    proxy(), hops=(Hop(kind="dnat", name="DNAT", detail="nft ip nat handle 3"),)
+                )
+            )
+        ),
+        Status.FAIL,
+        "0.0.0.0:80: auth_basic (/etc/nginx/ai.conf:7) without TLS",
     ),
     Case(
         "a login in plain text for part of the API",
