@@ -284,3 +284,11 @@ def test_masked_secrets_leave_a_configuration_that_can_be_read() -> None:
     assert "0123456789" not in masked
     assert "hunter22" not in masked
     assert found_in(masked) == "login"
+
+
+def test_two_conditions_on_one_header_are_not_two_choices() -> None:
+    both = "\n".join(
+        f'$REQUEST_HEADER["X-Mine"] {sign} "yes" {{ {DENY} }}' for sign in ("==", "!=")
+    )
+
+    assert verdict(steps(configured("lighttpd", {ROOT: conf(both)}), "lighttpd")) == "doubt"

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from ollama_audit.exposure.forwarders.clients import (
     ALWAYS,
+    CHOICE,
     EVERYONE,
     NEVER,
     NOBODY,
@@ -21,6 +22,7 @@ from ollama_audit.exposure.forwarders.clients import (
     Fork,
     Gate,
     doubt,
+    doubted,
     login,
 )
 from ollama_audit.exposure.forwarders.lighttpd.conditions import (
@@ -219,10 +221,16 @@ class _Server:
         """Every way in which the conditions may hold, with the settings that are then in force."""
         states = [_State(gate)]
         known = {context.number for context in near}
+        chosen: set[str] = set()
         for context in near:
             after: list[_State] = []
+            again = context.kind in chosen and context.previous is None
             for state in states:
                 fork = self._held(context, state, request, known)
+                if fork is CHOICE:
+                    # A client has one such header for both: they are not two choices.
+                    fork = doubted(f"lighttpd: {context.kind} ({context.at})") if again else fork
+                    chosen.add(context.kind)
                 inside = state.gate if fork is ALWAYS else state.gate & fork.yes
                 if fork is not NEVER and inside.passing:
                     settings = {**state.settings, **context.settings}
