@@ -212,6 +212,20 @@ def test_where_docker_never_was_there_is_none(tmp_path: Path) -> None:
     assert read_docker(0, str(tmp_path)) is None
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="root may read every file, and become nobody")
+def test_what_a_user_may_not_see_of_another_users_engines_is_unknown(tmp_path: Path) -> None:
+    (tmp_path / ".local/share/containers").mkdir(parents=True)
+    for folder in (tmp_path, tmp_path / ".local/share/containers"):
+        folder.chmod(0o700)
+    os.seteuid(65534)
+    try:
+        engines = [read_docker(1000, str(tmp_path)), podman.read_podman(1000, str(tmp_path))]
+    finally:
+        os.seteuid(0)
+
+    assert [unread(engine).cure for engine in engines] == ["sudo ollama-audit"] * 2
+
+
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [

@@ -21,7 +21,7 @@ import msgspec
 from ollama_audit.collect.containers.document import address, at, mapping, number, records, text
 from ollama_audit.collect.containers.labels import labels, settings
 from ollama_audit.collect.http import get_unix
-from ollama_audit.collect.proc import raw_arguments, user_name
+from ollama_audit.collect.proc import denied, raw_arguments, user_name
 from ollama_audit.collect.read import read_text
 from ollama_audit.observed import Known, Observed, Unknown, known_or
 from ollama_audit.snapshot.container import (
@@ -61,10 +61,16 @@ def read_docker(uid: int, runtime: str) -> ContainerEngine | None:
     pid_file = f"{runtime}/docker.pid"
     pid = number(known_or(read_text(pid_file, limit=64, absent=""), "").strip())
     source = f"{runtime}/docker.sock"
-    if not Path(source).exists() and not pid:
-        return None
-    running = pid and known_or(read_text(f"/proc/{pid}/comm", absent=""), "").strip() == "dockerd"
     owner = user_name(uid) or str(uid) if uid else ""
+    try:
+        if not Path(source).exists() and not pid:
+            return None
+    except PermissionError as error:
+        hidden = denied(error, source)
+        return ContainerEngine(
+            name="docker", owner=owner, uid=uid, source=source, containers=hidden
+        )
+    running = pid and known_or(read_text(f"/proc/{pid}/comm", absent=""), "").strip() == "dockerd"
     if not running:
         reason = "Docker is not running, and asking at its socket would start it"
         why = Unknown(reason, source, "sudo systemctl start docker, if it is in use")

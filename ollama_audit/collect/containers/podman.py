@@ -19,7 +19,7 @@ from ollama_audit.collect.containers import bolt
 from ollama_audit.collect.containers.document import address, at, mapping, number, records, text
 from ollama_audit.collect.containers.labels import labels, settings
 from ollama_audit.collect.containers.quadlet import read_quadlets
-from ollama_audit.collect.proc import namespace_of, user_name
+from ollama_audit.collect.proc import denied, namespace_of, user_name
 from ollama_audit.collect.read import read_bytes, read_text
 from ollama_audit.observed import Known, Observed, Unknown, known_or
 from ollama_audit.snapshot.container import (
@@ -45,11 +45,12 @@ def read_podman(uid: int, home: str) -> ContainerEngine | None:
     paths = [f"{storage}/db.sql", f"{storage}/libpod/bolt_state.db"]
     try:
         source = next((path for path in paths if Path(path).exists()), "")
-    except PermissionError:
-        source = ""
-    if not source and not quadlets:
-        return None
-    found = _containers(source) if source else Known((), quadlets[0].id)
+    except PermissionError as error:
+        found: Observed[tuple[Container, ...]] = denied(error, storage)
+    else:
+        if not source and not quadlets:
+            return None
+        found = _containers(source) if source else Known((), quadlets[0].id)
     if isinstance(found, Known):
         units = {each.labels.get("PODMAN_SYSTEMD_UNIT") for each in found.value}
         more = (q for q in quadlets if q.labels["PODMAN_SYSTEMD_UNIT"] not in units)
