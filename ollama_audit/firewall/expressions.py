@@ -186,8 +186,8 @@ def _maybe(what: str) -> Decoder:
     return lambda _parts, _scope: Maybe(what)
 
 
-MARK_KEY, IGNORED_META_WRITES = 3, frozenset({2, 11, 14, 23})
-"""NFT_META_MARK; priority, nftrace and the like."""
+MARK_KEY, IGNORED_META_WRITES = 3, frozenset({2, 12, 14})
+"""NFT_META_MARK; PRIORITY, NFTRACE and SECMARK, which no condition of a rule looks at."""
 
 
 def _meta(parts: Attributes, scope: Scope) -> Instruction | None:
