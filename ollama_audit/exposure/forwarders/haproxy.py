@@ -29,11 +29,9 @@ from ollama_audit.exposure.forwarders.step import Onward, unclear
 from ollama_audit.exposure.forwarders.web import (
     Passage,
     Upstream,
-    configuration,
-    owners,
+    in_force,
     requests,
     resolve,
-    stale,
     steps,
 )
 from ollama_audit.exposure.model import Encryption
@@ -82,12 +80,9 @@ def haproxy(
     terrain: Terrain, namespace: NetworkNamespace, listener: Listener, process: Process
 ) -> tuple[Onward, ...]:
     """The steps of a listener of HAProxy."""
-    found = configuration(terrain, owners(listener, process))
-    if found is None:
-        return (unclear(process, "its configuration was not read", kind="reverse-proxy"),)
-    cure = "sudo systemctl reload haproxy"
-    if late := stale(found):
-        return (unclear(process, late, kind="reverse-proxy", cure=cure),)
+    found = in_force(terrain, listener, process, "sudo systemctl reload haproxy")
+    if isinstance(found, Onward):
+        return (found,)
     try:
         sections = _sections(found)
     except ValueError as error:

@@ -7,7 +7,7 @@ common to all proxies is here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from msgspec.structs import replace
 
 from ollama_audit.exposure.forwarders.clients import NOBODY, Clients, Gate
-from ollama_audit.exposure.forwarders.step import Onward
+from ollama_audit.exposure.forwarders.step import Onward, unclear
 from ollama_audit.exposure.hostcheck import checks_host, refused
 from ollama_audit.exposure.model import Encryption, Hop, Login
 from ollama_audit.exposure.terrain import Terrain
@@ -125,6 +125,25 @@ def stale(found: Configuration) -> str:
         if file.changed_at and (file.changed_at - loaded).total_seconds() > 2
     ]
     return f"{late[0]} changed after {found.program} loaded it" if late else ""
+
+
+def in_force(
+    terrain: Terrain,
+    listener: Listener,
+    process: Process,
+    cure: str,
+    late: Callable[[Configuration], str] = stale,
+) -> Configuration | Onward:
+    """The configuration that the holder of a listener runs by, or the step of one not known.
+
+    `cure` loads it anew, where `late` tells that it may be another than its files have.
+    """
+    found = configuration(terrain, owners(listener, process))
+    if found is None:
+        return unclear(process, "its configuration was not read", kind="reverse-proxy")
+    if why := late(found):
+        return unclear(process, why, kind="reverse-proxy", cure=cure)
+    return found
 
 
 def resolve(host: str, port: int, names: dict[str, tuple[str, ...]]) -> tuple[Upstream, ...]:

@@ -22,12 +22,10 @@ from ollama_audit.exposure.forwarders.step import Onward, unclear
 from ollama_audit.exposure.forwarders.web import (
     Passage,
     Upstream,
-    configuration,
     host_and_port,
-    owners,
+    in_force,
     requests,
     resolve,
-    stale,
     steps,
 )
 from ollama_audit.exposure.model import Encryption
@@ -43,12 +41,11 @@ def apache(
     terrain: Terrain, namespace: NetworkNamespace, listener: Listener, process: Process
 ) -> tuple[Onward, ...]:
     """The steps of a listener of Apache, over all virtual hosts that a client can choose."""
-    found = configuration(terrain, owners(listener, process))
-    if found is None:
-        return (unclear(process, "its configuration was not read", kind="reverse-proxy"),)
-    if late := stale(found):
-        cure = "sudo apachectl configtest && sudo systemctl reload apache2"
-        return (unclear(process, late, kind="reverse-proxy", cure=cure),)
+    found = in_force(
+        terrain, listener, process, "sudo apachectl configtest && sudo systemctl reload apache2"
+    )
+    if isinstance(found, Onward):
+        return (found,)
     try:
         main = tree(found)
     except SyntaxProblemError as problem:

@@ -44,11 +44,9 @@ from ollama_audit.exposure.forwarders.step import Onward, unclear
 from ollama_audit.exposure.forwarders.web import (
     Passage,
     Upstream,
-    configuration,
-    owners,
+    in_force,
     requests,
     resolve,
-    stale,
     steps,
 )
 from ollama_audit.exposure.model import Encryption
@@ -69,12 +67,9 @@ def lighttpd(
     terrain: Terrain, namespace: NetworkNamespace, listener: Listener, process: Process
 ) -> tuple[Onward, ...]:
     """The steps of a listener of lighttpd, over all Host headers that a client can choose."""
-    found = configuration(terrain, owners(listener, process))
-    if found is None:
-        return (unclear(process, "its configuration was not read", kind="reverse-proxy"),)
-    if late := stale(found):
-        cure = "sudo systemctl restart lighttpd"
-        return (unclear(process, late, kind="reverse-proxy", cure=cure),)
+    found = in_force(terrain, listener, process, "sudo systemctl restart lighttpd")
+    if isinstance(found, Onward):
+        return (found,)
     try:
         everything = contexts(found)
     except SyntaxProblemError as problem:

@@ -15,12 +15,10 @@ from ollama_audit.exposure.forwarders.step import Onward, unclear
 from ollama_audit.exposure.forwarders.web import (
     Passage,
     Upstream,
-    configuration,
     host_and_port,
-    owners,
+    in_force,
     requests,
     resolve,
-    stale,
     steps,
 )
 from ollama_audit.exposure.model import Encryption
@@ -37,12 +35,9 @@ def nginx(
     terrain: Terrain, namespace: NetworkNamespace, listener: Listener, process: Process
 ) -> tuple[Onward, ...]:
     """The steps of a listener of nginx, over all its servers: a client chooses the Host header."""
-    found = configuration(terrain, owners(listener, process))
-    if found is None:
-        return (unclear(process, "its configuration was not read", kind="reverse-proxy"),)
-    if late := stale(found):
-        cure = "sudo nginx -t && sudo systemctl reload nginx"
-        return (unclear(process, late, kind="reverse-proxy", cure=cure),)
+    found = in_force(terrain, listener, process, "sudo nginx -t && sudo systemctl reload nginx")
+    if isinstance(found, Onward):
+        return (found,)
     try:
         directives = tree(found)
     except SyntaxProblemError as problem:

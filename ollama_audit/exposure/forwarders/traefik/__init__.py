@@ -38,9 +38,8 @@ from ollama_audit.exposure.forwarders.web import (
     REQUESTS,
     Passage,
     Upstream,
-    configuration,
     host_and_port,
-    owners,
+    in_force,
     requests,
     resolve,
     stale,
@@ -62,12 +61,9 @@ def traefik(
     terrain: Terrain, namespace: NetworkNamespace, listener: Listener, process: Process
 ) -> tuple[Onward, ...]:
     """The steps of a listener of Traefik, over all names that a client can choose."""
-    found = configuration(terrain, owners(listener, process))
-    if found is None:
-        return (unclear(process, "its configuration was not read", kind="reverse-proxy"),)
-    if late := _late(found):
-        cure = "sudo systemctl restart traefik"
-        return (unclear(process, late, kind="reverse-proxy", cure=cure),)
+    found = in_force(terrain, listener, process, "sudo systemctl restart traefik", _late)
+    if isinstance(found, Onward):
+        return (found,)
     try:
         known = settings(found, process, terrain.snapshot.engines)
         point = _entry_point(known, listener)
