@@ -140,7 +140,7 @@ def _judged(given: Answer, namespace: NetworkNamespace, found: Approach, source:
         return replace(
             given,
             path=_path(given, maybe[0]),
-            because=tuple(dict.fromkeys([*reasons, *rules])),
+            because=tuple(dict.fromkeys([*reasons, *rules, _settled(given, maybe)])),
         )
     if source not in found.filter.blocked:
         rules = (*rules, f"nobody answers for Ollama at {ip_address(given.to)} port {given.port}")
@@ -153,6 +153,15 @@ def _login(arrivals: list[Arrival]) -> Login:
     return next(login for login in (Login.NONE, Login.UNKNOWN, Login.REQUIRED) if login in logins)
 
 
+def _settled(given: Answer, arrivals: list[Arrival]) -> str:
+    """What would settle an answer that is not known: the cure of a fact, or a try."""
+    cure = next((arrival.cure for arrival in arrivals if arrival.cure), "")
+    return f"to settle it: {cure or f'curl -m 3 http://{_at(given)}/api/version on {given.source}'}"
+
+
 def _path(given: Answer, arrival: Arrival) -> tuple[str, ...]:
-    host = f"[{given.to}]" if ":" in given.to else given.to
-    return (f"{given.in_interface} to {host}:{given.port}", *(hop.name for hop in arrival.hops))
+    return (f"{given.in_interface} to {_at(given)}", *(hop.name for hop in arrival.hops))
+
+
+def _at(given: Answer) -> str:
+    return f"[{given.to}]:{given.port}" if ":" in given.to else f"{given.to}:{given.port}"

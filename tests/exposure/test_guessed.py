@@ -58,3 +58,6 @@ def test_a_question_about_its_port_is_still_open() -> None:
     ).answers
 
     assert asked.reach is Verdict.UNKNOWN
+    assert asked.because[-1] == (
+        "to settle it: curl -m 3 http://127.0.0.1:9000/api/version on 127.0.0.1"
+    )
