@@ -184,6 +184,34 @@ put_back_moved() {
   done <"$1/moved"
 }
 
+ACCOUNTS=(passwd shadow group gshadow subuid subgid)
+
+# The account files, and the copy of each that useradd(8) and its kin leave behind: `passwd-`.
+copy_accounts() {
+  local name file
+  [[ ! -d $1 ]] || return 0
+  mkdir -- "$1" || return 1
+  for name in "${ACCOUNTS[@]}"; do
+    for file in "/etc/$name" "/etc/$name-"; do
+      [[ ! -e $file ]] || cp --archive --no-target-directory -- "$file" "$1/${file##*/}" || return 1
+    done
+  done
+}
+
+# Puts back the copies that are left behind, where the account file is as it was before.
+put_back_accounts() {
+  local name
+  [[ -d $1 ]] || return 0
+  for name in "${ACCOUNTS[@]}"; do
+    [[ -e $1/$name && -e /etc/$name && $(<"$1/$name") == "$(<"/etc/$name")" ]] || continue
+    if [[ -e $1/$name- ]]; then
+      cp --archive --no-target-directory -- "$1/$name-" "/etc/$name-" || return 1
+    else
+      rm --force -- "/etc/$name-" || return 1
+    fi
+  done
+}
+
 # Takes away the users that a step made, when no process is theirs any more.
 remove_users() {
   local user group
@@ -194,6 +222,7 @@ remove_users() {
     # userdel(8) takes a group of the same name along, if nobody else is in it.
     [[ -z $group ]] || getent group "$user" >/dev/null || groupadd --gid "$group" "$user" || return 1
   done <"$1/users"
+  put_back_accounts "$1/accounts" || return 1
   remove_created "$1"
   put_back_times "$1"
 }

@@ -140,6 +140,7 @@ make_user() {
     group=$(cut -d: -f3 <<<"$group")
   fi
   printf '%s %s\n' "$1" "$group" >>"$STEP/users"
+  copy_accounts "$STEP/accounts" || return 1
   useradd --system --shell /bin/false "$primary" --create-home --home-dir "$2" "$1" || return 1
   for group in render video; do
     ! getent group "$group" >/dev/null || usermod --append --groups "$group" "$1" || return 1
