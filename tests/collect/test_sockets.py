@@ -205,7 +205,8 @@ def test_a_user_without_root_sees_listeners_and_is_told_the_cure_for_the_rest() 
     assert own.firewall.nftables == Unknown(
         "only root may read it", "nf_tables by netlink", "sudo ollama-audit"
     )
-    assert own.firewall.unmodelled == own.firewall.nftables
+    assert isinstance(own.firewall.unmodelled, Unknown)
+    assert own.firewall.unmodelled.cure == "sudo ollama-audit"
 
 
 def test_a_process_that_has_ended_is_unknown() -> None:
