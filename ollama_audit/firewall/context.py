@@ -112,9 +112,14 @@ class Context:
         if not state.masqueraded:
             return True
         if self.answering:
-            before = self.hook == "prerouting" and self.position <= NAT_DESTINATION
-            return not before and self.hook != "ingress"
-        return not (self.hook == "postrouting" and self.position >= NAT_SOURCE)
+            # The answer is translated back where destinations are (HOOK2MANIP, nf_nat.h).
+            back = self.hook in {"prerouting", "output"}
+            return self.hook != "ingress" and not (back and self.position <= NAT_DESTINATION)
+        if self.hook in {"postrouting", "input"} and self.position >= NAT_SOURCE:
+            return False
+        # What goes out through lo, translated, comes in again so.
+        returned = self.ingress is not None and self.ingress.loopback
+        return self.hook != "egress" and not returned
 
     def client(self, state: State) -> Value:
         """The client's end of the packet, as bytes."""

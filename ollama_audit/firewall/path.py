@@ -355,17 +355,26 @@ class Walk:
             self.give_up(sources, "the route to the new destination cannot be said")
             return []
         out = [Leg("postrouting", "", egress), Leg("egress", "", egress)]
-        flows = self._without_loopback(self.pass_through(out, flows, Phase.OPEN))
+        flows = self._without_loopback(egress, self.pass_through(out, flows, Phase.OPEN))
         back = [Leg("ingress", egress), Leg("prerouting", egress), Leg("input", egress)]
         flows = self.pass_through(back, _next_packet(flows), Phase.ANSWER)
         flows = self._confirm([Leg("output", "", "lo"), *out], self._finish_answer(flows))
         return [Arrival(FORWARDED, egress, *item) for item in flows.items()]
 
-    def _without_loopback(self, flows: Flows) -> Flows:
-        """No other host answers to a loopback source; one that is masqueraded is another matter."""
+    def _without_loopback(self, egress: str, flows: Flows) -> Flows:
+        """No other host answers to a loopback source; one that is masqueraded is another matter.
+
+        route_localnet lets it out, and the answer in (__mkroute_output() and
+        ip_route_input_slow() of net/ipv4/route.c), as podman and Docker without its userland
+        proxy set it on their bridges.
+        """
         loopback = LOOPBACK[self.version]
+        allowed = self.version == 4 and self.host.any_setting(4, egress, "route_localnet")
         result: Flows = {}
         for state, sources in flows.items():
+            if state.masqueraded and allowed:
+                add(result, state, sources)
+                continue
             if state.masqueraded:
                 self.give_up(sources & loopback, "a loopback source that is masqueraded")
             else:

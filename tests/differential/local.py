@@ -19,6 +19,8 @@ OWN = {
     6: ("::1", "2001:db8:77::2", "2001:db8:99::2", "fd99::2"),
 }
 WAIT_S = 0.01
+LATE_S = 0.5
+"""For who is said to get through and did not in time: a loaded machine is no packet filter."""
 
 OUTPUT_RULES = (
     'oifname "lo" accept',
@@ -39,6 +41,13 @@ TRANSLATIONS = (
     "ip daddr 127.0.0.1 tcp dport 11434 redirect to :80",
     "tcp dport 11434 dnat ip to 198.51.100.2",
     "ip daddr 10.77.0.2 tcp dport 11434 dnat ip to 172.17.0.2:80",
+    "ip daddr 127.0.0.1 tcp dport 11434 dnat ip to 172.17.0.2:80",
+    "ip daddr 127.0.0.0/8 tcp dport 8080 dnat ip to 172.17.0.2:80",
+)
+MASQUERADES = (
+    'oifname "docker0" masquerade',
+    "ip saddr 127.0.0.0/8 masquerade",
+    "ip saddr 127.0.0.1 snat ip to 172.17.0.1",
 )
 
 
@@ -64,6 +73,9 @@ def _output_table(chance: random.Random, unmodelled: float) -> str:
     if chance.random() < 0.3:
         rule = chance.choice(TRANSLATIONS)
         text += f"chain n {{ type nat hook output priority -100;\n{rule}\n}}\n"
+        if chance.random() < 0.6:
+            rule = chance.choice(MASQUERADES)
+            text += f"chain p {{ type nat hook postrouting priority 100;\n{rule}\n}}\n"
     return text + "}\n"
 
 
@@ -78,8 +90,9 @@ def judge_local(kernel: Kernel, case: Case, tally: Tally) -> None:
             for source in chance.sample(OWN[version], 3):
                 if source.startswith("127.") and not destination.startswith("127."):
                     continue
-                through = _connects(kernel, version, source, destination, port)
+                attempt = (kernel, version, source, destination, port)
                 said = kernel.expectation(answer, int(ip_address(source)), ordinary=True)
+                through = _connects(*attempt) or (said == "accept" and _connects(*attempt, LATE_S))
                 if said == "unknown" and case.printed is not None:
                     reason = why_unknown(answer, int(ip_address(source)), case.printed)
                     tally.reasons[reason] += 1
@@ -94,7 +107,9 @@ def judge_local(kernel: Kernel, case: Case, tally: Tally) -> None:
     tally.counts["rulesets"] += 1
 
 
-def _connects(kernel: Kernel, version: int, source: str, destination: str, port: int) -> bool:
+def _connects(  # noqa: PLR0913, PLR0917 - an attempt, and how long it may take
+    kernel: Kernel, version: int, source: str, destination: str, port: int, wait_s: float = WAIT_S
+) -> bool:
     """Whether the whole handshake goes through: a lost ACK shows at the server alone."""
     family = socket.AF_INET if version == 4 else socket.AF_INET6
     with socket.socket(family, socket.SOCK_STREAM) as client:
@@ -105,9 +120,9 @@ def _connects(kernel: Kernel, version: int, source: str, destination: str, port:
                 return False
         except OSError:
             return False
-        ready = select.select([], [client], [], WAIT_S)[1]
+        ready = select.select([], [client], [], wait_s)[1]
         if not ready or client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             return False
         own = int(client.getsockname()[1])
-        select.select(kernel.topology.listeners["local"], [], [], WAIT_S)
+        select.select(kernel.topology.listeners["local"], [], [], wait_s)
         return own in {found for _, found in kernel.topology.accepted()}

@@ -120,6 +120,8 @@ def _build(target: str, outside: str, container: str) -> None:
     _address(target, CONTAINER_LINK, "172.17.0.1/16", "fd17::1/64")
     _address(container, "ceth", "172.17.0.2/16", "fd17::2/64")
     run("ip", "-n", container, "route", "add", "default", "via", "172.17.0.1")
+    # As podman sets it: clients at 127.0.0.1 may be sent to a container.
+    _sysctl(target, f"net.ipv4.conf.{CONTAINER_LINK}.route_localnet=1")
     run("ip", "-n", container, "-6", "route", "add", "default", "via", "fd17::1")
     for name in (*OUTSIDE, CONTAINER_LINK, "all", "default"):
         _sysctl(target, f"net.ipv4.conf.{name}.rp_filter=0")

@@ -89,3 +89,13 @@ def test_the_client_is_the_destination_of_its_answer(direction: str, *, kept_out
 
     assert (NEIGHBOUR in answer.blocked) is kept_out
     assert not answer.unknown
+
+
+def test_a_local_client_whose_source_is_translated_comes_in_again_by_another() -> None:
+    """What POSTROUTING makes of it is what PREROUTING of lo sees."""
+    client = HERE + 8
+    nat = "*nat\n:POSTROUTING ACCEPT [0:0]\n-A POSTROUTING -o lo -j MASQUERADE\nCOMMIT\n"
+    mangle = "*mangle\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -s 127.0.0.9 -j DROP\nCOMMIT\n"
+
+    assert client in ask(with_legacy(mangle), FROM_HERE).blocked
+    assert client in ask(with_legacy(nat + mangle), FROM_HERE).unknown
