@@ -21,6 +21,7 @@ from ollama_audit.exposure.terrain import Terrain
 from ollama_audit.exposure.ways import ways
 from ollama_audit.exposure.zones import version
 from ollama_audit.firewall.answer import Effect, End, Query, Reach
+from ollama_audit.firewall.host import LOOPBACK
 from ollama_audit.firewall.wording import describe
 from ollama_audit.observed import Unknown
 from ollama_audit.snapshot.network import Family, Listener, NetworkNamespace
@@ -186,10 +187,29 @@ def _forwarded(
         onward_query = Query(
             family=query.family, interface=interface.name, address=end.address, port=end.port
         )
-        for arrival in approach(terrain, inner, onward_query, seen).arrivals:
+        for reached in approach(terrain, inner, onward_query, seen).arrivals:
+            arrival = _masqueraded(reached, end, terrain.neighbour(namespace, end.address))
             within = arrival.within(end.possibly, doubt)
             found.append(replace(within, surely=within.surely & end.surely))
     return found
+
+
+def _masqueraded(arrival: Arrival, end: End, neighbour: str) -> Arrival:
+    """The arrival with the host's own loopback clients as the far side sees them.
+
+    They leave with the host's address there, or not at all: a loopback source has no answer.
+    """
+    hidden = end.possibly & LOOPBACK[end.possibly.version]
+    if not hidden:
+        return arrival
+    seen = int(ip_address(neighbour)) if neighbour else -1
+    nobody = AddressSet.nothing(hidden.version)
+    return replace(
+        arrival,
+        surely=(arrival.surely - hidden) | (hidden if seen in arrival.surely else nobody),
+        possibly=(arrival.possibly - hidden)
+        | (hidden if not neighbour or seen in arrival.possibly else nobody),
+    )
 
 
 def _local(
