@@ -57,6 +57,7 @@ class Terrain:
         self._holders: dict[tuple[str, int, str], tuple[tuple[NetworkNamespace, Interface], ...]]
         self._holders = {}
         self._owned: dict[int, dict[str, Interface]] = {}
+        self._segments: dict[int, frozenset[tuple[int, int]]] = {}
         self._networks: dict[int, list[tuple[IPv4Network | IPv6Network, str]]] = {}
         self.steps = _steps(_Facts(snapshot))
         """What each listener's owner does with a connection, once it was worked out."""
@@ -258,6 +259,13 @@ class Terrain:
             return 0, inner.parent
         outer = self.outer_end(inner)
         return (outer[0].inode, outer[1].master) if outer and outer[1].master else None
+
+    def segments(self, namespace: NetworkNamespace) -> frozenset[tuple[int, int]]:
+        """The wires that a namespace is on, as far as they are told; worked out once."""
+        if namespace.inode not in self._segments:
+            found = (self.segment(each) for each in known_or(namespace.interfaces, ()))
+            self._segments[namespace.inode] = frozenset(each for each in found if each)
+        return self._segments[namespace.inode]
 
     def holders(
         self, address: str, beside: NetworkNamespace, egress: str = ""

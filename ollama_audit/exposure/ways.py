@@ -34,8 +34,7 @@ def ways(terrain: Terrain, namespace: NetworkNamespace, address: str) -> tuple[W
     if terrain.interface(namespace, address) is not None:
         return (Way(namespace, LOCAL_CLIENT, address),)
     source = terrain.neighbour(namespace, address)
-    mine = known_or(namespace.interfaces, ())
-    segments = {terrain.segment(each) for each in mine} - {None}
+    segments = terrain.segments(namespace)
     near = [
         Way(inner, interface.name, source)
         for inner, interface in terrain.held(address)
