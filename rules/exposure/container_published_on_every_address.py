@@ -113,8 +113,3 @@ def _evidence(engine: ContainerEngine, container: Container, port: PublishedPort
     start = f"-p {port}" if port.host_port else f"-p {port.port}"
     narrow = f"-p 127.0.0.1:{port.host_port or port.port}:{port.port}"
     return Evidence(source, f"{container.name} {verb} {start}; safer: {narrow}")
-
-
-def known_source(engine: ContainerEngine) -> str:
-    """Where an engine's containers were read."""
-    return engine.containers.source

@@ -20,10 +20,6 @@ _ABOUT = "/api/config"
 _TOLD = ("auth", "auth_trusted_header", "enable_signup")
 
 
-def _nothing(_: Process, __: Rooted) -> Start:
-    return Start()
-
-
 def _open_webui(process: Process, _: Rooted, listeners: tuple[Listener, ...]) -> Observed[str]:
     """What it says of its login; of the rest of the answer nothing is kept."""
     found = documents(process, listeners, (_ABOUT,))
@@ -68,16 +64,16 @@ def _code_server(process: Process, rooted: Rooted) -> Start:
     return Start(named or (usual if rooted.exists(usual) else ""))
 
 
-OPEN_WEBUI = Program(kind="open-webui", start=_nothing, environment=True, ask=_open_webui)
+OPEN_WEBUI = Program(kind="open-webui", environment=True, ask=_open_webui)
 LITELLM = Program(kind="litellm", start=_litellm, environment=True)
 JUPYTER = Program(kind="jupyter", start=_jupyter, environment=True)
 CODE_SERVER = Program(kind="code-server", start=_code_server, environment=True)
-LANGFLOW = Program(kind="langflow", start=_nothing, environment=True)
-FLOWISE = Program(kind="flowise", start=_nothing, environment=True)
-N8N = Program(kind="n8n", start=_nothing, environment=True)
-ANYTHINGLLM = Program(kind="anythingllm", start=_nothing, environment=True)
-LIBRECHAT = Program(kind="librechat", start=_nothing, environment=True)
-OPENCLAW = Program(kind="openclaw", start=_nothing, environment=True)
+LANGFLOW = Program(kind="langflow", environment=True)
+FLOWISE = Program(kind="flowise", environment=True)
+N8N = Program(kind="n8n", environment=True)
+ANYTHINGLLM = Program(kind="anythingllm", environment=True)
+LIBRECHAT = Program(kind="librechat", environment=True)
+OPENCLAW = Program(kind="openclaw", environment=True)
 
 APPLICATIONS = {
     "api/server/index": LIBRECHAT,

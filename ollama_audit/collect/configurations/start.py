@@ -28,12 +28,17 @@ class Start:
     """For `${NAME}` in the names of included files."""
 
 
+def nothing_to_read(_process: Process, _rooted: Rooted) -> Start:
+    """The start of a program that its arguments and variables tell everything."""
+    return Start()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
     """How to read the configuration of one kind of program."""
 
     kind: str
-    start: Callable[[Process, Rooted], Start]
+    start: Callable[[Process, Rooted], Start] = nothing_to_read
     include: re.Pattern[str] | None = None
     """Finds the names of included files, in its second group."""
     included: Callable[[str, dict[str, str]], Iterable[str]] | None = None
