@@ -51,7 +51,7 @@ async def request(
         async with ANYWAY, asyncio.timeout(TIMEOUT):
             reader, writer = await opening
     except (OSError, TimeoutError) as error:
-        return 0, type(error).__name__.encode()
+        return 0, f"no connection: {type(error).__name__}".encode()
     try:
         async with asyncio.timeout(2 * TIMEOUT):
             writer.write(head.encode() + b"Connection: close\r\n\r\n" + body)
@@ -63,7 +63,9 @@ async def request(
     finally:
         writer.close()
     status = answer.split(None, 2)[1:2]
-    return (int(status[0]) if status and status[0].isdigit() else 0), answer
+    if not status or not status[0].isdigit():
+        return 0, b"connected, then " + (answer[:80] or b"the end")
+    return int(status[0]), answer
 
 
 def from_ollama(what: str, status: int, answer: bytes) -> bool:
@@ -88,18 +90,23 @@ async def signed_in(question: dict[str, Any], host: str) -> str:
 
 
 async def ask(question: dict[str, Any]) -> dict[str, str]:
-    """Whether this source reaches Ollama there: `open`, `login`, `other` or `nothing`."""
+    """Whether this source reaches Ollama there: `open`, `login`, `other` or `nothing`.
+
+    A connection that brings no answer of HTTP is `nothing`, as one that is refused is: a relay that
+    looks at who calls only after accept(2) shows as the one or the other by chance.
+    """
     plain = f"[{question['to']}]" if ":" in question["to"] else question["to"]
     hosts = [question["host"]] if question["host"] else [plain, "localhost"]
-    opened, locked, heard = [], [], []
+    opened, locked, heard, silences = [], [], [], []
     token = await signed_in(question, hosts[0])
     for asked in question["paths"]:
         what = asked.replace(" ", f" {question['prefix']}")
         for host in hosts:
             status, answer = await request(question, what, host, token)
             if not status:
-                if not answer.startswith(b"connected"):
+                if answer.startswith(b"no connection"):
                     return {"outcome": "nothing", "detail": answer.decode()}
+                silences.append(answer.decode(errors="replace"))
                 continue
             heard.append(f"{what.split()[1]} {status}")
             if from_ollama(asked, status, answer):
@@ -108,6 +115,8 @@ async def ask(question: dict[str, Any]) -> dict[str, str]:
             if status in question["login"]:
                 locked.append(what)
                 break
+    if not heard:
+        return {"outcome": "nothing", "detail": silences[0]}
     outcome = "open" if opened else "login" if len(locked) == len(question["paths"]) else "other"
     return {"outcome": outcome, "detail": ", ".join(heard)}
 
