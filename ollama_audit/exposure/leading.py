@@ -7,59 +7,125 @@ where nobody knows. A program that merely might pass them on, as any may, is not
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
 from ollama_audit.exposure.confirm import proof
-from ollama_audit.exposure.forwarders import onward, passes_on
+from ollama_audit.exposure.forwarders import Onward, onward, passes_on
 from ollama_audit.exposure.terrain import Terrain
 from ollama_audit.exposure.ways import ways
 from ollama_audit.firewall.ports import Ports
 from ollama_audit.firewall.translations import translations
-from ollama_audit.observed import Unknown
+from ollama_audit.observed import Unknown, known_or
 from ollama_audit.snapshot.network import Listener, NetworkNamespace
 
 
+class _Socket(NamedTuple):
+    """A listener, and where it is."""
+
+    namespace: NetworkNamespace
+    listener: Listener
+
+    @property
+    def key(self) -> tuple[int, Listener]:
+        """What tells it from others of the same host."""
+        return self.namespace.inode, self.listener
+
+
+class _Ahead(NamedTuple):
+    """What is next on the way of connections that a listener accepts."""
+
+    ollama: bool = False
+    """A server, or something of which nobody knows where it leads."""
+    sockets: tuple[_Socket, ...] = ()
+    """The listeners that they may come to."""
+
+
 def leads_on(terrain: Terrain, namespace: NetworkNamespace, listener: Listener) -> bool:
-    """Whether connections that a listener accepts may get to Ollama; worked out once."""
-    key = (namespace.inode, listener)
-    if key not in terrain.leading:
-        terrain.leading[key] = False  # a loop leads nowhere
-        terrain.leading[key] = _leads_on(terrain, namespace, listener)
-    return terrain.leading[key]
+    """Whether connections that a listener accepts may get to Ollama; worked out once.
+
+    Listeners may lead to each other in circles, so all that it leads to are looked at for its sake:
+    what came of one on the way of another says nothing about it alone.
+    """
+    first = _Socket(namespace, listener)
+    if first.key not in terrain.leading:
+        terrain.leading[first.key] = any(each.ollama for each in _led_to(terrain, first))
+    return terrain.leading[first.key]
 
 
-def _leads_on(terrain: Terrain, namespace: NetworkNamespace, listener: Listener) -> bool:
-    evidence = proof(terrain, namespace, listener)
+def _led_to(terrain: Terrain, first: _Socket) -> Iterator[_Ahead]:
+    """What is ahead of a listener, and of all those to which it leads."""
+    seen = {first.key}
+    waiting = [first]
+    while waiting:
+        ahead = _ahead(terrain, waiting.pop())
+        yield ahead
+        waiting += [each for each in ahead.sockets if each.key not in seen]
+        seen |= {each.key for each in ahead.sockets}
+
+
+def _ahead(terrain: Terrain, at: _Socket) -> _Ahead:
+    """What is ahead of one listener; worked out once."""
+    if at.key not in terrain.ahead:
+        terrain.ahead[at.key] = _look_ahead(terrain, at)
+    found: _Ahead = terrain.ahead[at.key]
+    return found
+
+
+def _look_ahead(terrain: Terrain, at: _Socket) -> _Ahead:
+    evidence = proof(terrain, at.namespace, at.listener)
     if evidence is not None and evidence.leads:
-        return True
-    if isinstance(listener.owners, Unknown):
-        return passes_on(terrain, listener)
-    owners = listener.owners.value
+        return _Ahead(ollama=True)
+    if isinstance(at.listener.owners, Unknown):
+        return _Ahead(ollama=passes_on(terrain, at.listener))
+    owners = at.listener.owners.value
     if any(pid in terrain.servers for pid in owners):
-        return True
-    return passes_on(terrain, listener) and any(
-        _address_leads(terrain, step.namespace, step.address, step.port)
+        return _Ahead(ollama=True)
+    if not passes_on(terrain, at.listener):
+        return _Ahead()
+    return _behind(terrain, onward(terrain, at.namespace, at.listener, owners))
+
+
+def _behind(terrain: Terrain, steps: tuple[Onward, ...]) -> _Ahead:
+    """What is ahead of a program that passes connections on."""
+    targets = {
+        (step.namespace.inode, step.address, step.port): step.namespace
+        for step in steps
         if step.namespace is not None
-        else not step.guess
-        for step in onward(terrain, namespace, listener, owners)
-    )
+    }
+    found: dict[tuple[int, Listener], _Socket] = {}
+    for (_, address, port), namespace in targets.items():
+        for place in _places(terrain, namespace, address):
+            if isinstance(place.listeners, Unknown) or translated_ports(place) >> port & 1:
+                return _Ahead(ollama=True)
+            found |= {each.key: each for each in _listening(place, port)}
+    nowhere = any(step.namespace is None and not step.guess for step in steps)
+    return _Ahead(ollama=nowhere, sockets=tuple(found.values()))
 
 
-def _address_leads(terrain: Terrain, namespace: NetworkNamespace, address: str, port: int) -> bool:
+def _places(
+    terrain: Terrain, namespace: NetworkNamespace, address: str
+) -> Iterable[NetworkNamespace]:
+    """The namespaces in which connections from one to an address may end."""
     places = {way.namespace.inode: way.namespace for way in ways(terrain, namespace, address)}
     if namespace.inode not in places:
         # A router passes it on to whoever has the address.
         places |= {inner.inode: inner for inner, _ in terrain.held(address)}
-    return any(port_leads(terrain, place, port) for place in places.values())
+    return places.values()
+
+
+def _listening(namespace: NetworkNamespace, port: int) -> Iterator[_Socket]:
+    """The listeners at a port, whatever their address."""
+    for listener in known_or(namespace.listeners, ()):
+        if listener.port == port:
+            yield _Socket(namespace, listener)
 
 
 def port_leads(terrain: Terrain, namespace: NetworkNamespace, port: int) -> bool:
     """Whether a port of a namespace, at whatever address, may lead to Ollama."""
     if isinstance(namespace.listeners, Unknown) or translated_ports(namespace) >> port & 1:
         return True
-    return any(
-        leads_on(terrain, namespace, listener)
-        for listener in namespace.listeners.value
-        if listener.port == port
-    )
+    return any(leads_on(terrain, *socket) for socket in _listening(namespace, port))
 
 
 def leading_ports(terrain: Terrain, namespace: NetworkNamespace) -> frozenset[int]:

@@ -63,6 +63,8 @@ class Terrain:
         """What each listener's owner does with a connection, once it was worked out."""
         self.leading: dict[tuple[int, Listener], bool] = {}
         """Whether each listener may lead to Ollama, once it was worked out."""
+        self.ahead: dict[tuple[int, Listener], Any] = {}
+        """What is next behind each listener, once it was worked out."""
         self.passed: dict[tuple[int, str, int], Any] = {}
         """Where a process of a namespace gets that connects to an address and port."""
         self.landed: dict[tuple[int, Listener, int], Any] = {}
