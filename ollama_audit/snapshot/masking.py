@@ -29,7 +29,8 @@ _NGINX_HEADER = re.compile(
     rf"(?i)(\b(?:proxy_set_header|add_header|grpc_set_header)\s+[\w-]*(?:auth|key|token|secret|cookie)[\w-]*\s+){_WORD}"
 )
 _NGINX_SET = re.compile(rf"(?i)(\bset\s+\$\w*(?:key|token|secret|passw)\w*\s+){_WORD}")
-_FORM = re.compile(r"(?i)bearer|basic|token|\\[a-z]|\[[^\]]*\]|\{[^}]*\}|\W")
+_FORM = re.compile(r"(?i)bearer|basic|token|\(\?P?<\w+>|\\[a-z]|\[[^\]]*\]|\{[^}]*\}|\W")
+_METHOD = re.compile(r"GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS")
 
 _OTHERS = (
     # HAProxy: userlists, statistics, and what headers are compared with
@@ -72,7 +73,7 @@ def configuration(program: str, text: str) -> str:
         return document(text)
     if program == "nginx":
         text = _NGINX_COMPARED.sub(lambda m: m[1] + _unless_form(m[2]), text)
-        text = _NGINX_MAP.sub(lambda m: m[1] + _NGINX_ENTRY.sub(_entry, m[2]) + m[3], text)
+        text = _NGINX_MAP.sub(_map, text)
         text = _NGINX_HEADER.sub(lambda m: m[1] + (m[2] if "$" in m[2] else MASK), text)
         text = _NGINX_SET.sub(
             lambda m: m[1] + (m[2] if "$" in m[2] or len(m[2]) < 8 else MASK), text
@@ -91,8 +92,17 @@ def _unless_form(word: str) -> str:
     return f'"{MASK}"' if word[0] in "\"'" else MASK
 
 
-def _entry(found: re.Match[str]) -> str:
+def _map(found: re.Match[str]) -> str:
+    """A map whose keys are secrets, or what another one has made of them."""
+    derived = re.search(r"\$\{?(?:http|arg|cookie)_", found[1]) is None
+    inside = _NGINX_ENTRY.sub(lambda entry: _entry(entry, derived=derived), found[2])
+    return found[1] + inside + found[3]
+
+
+def _entry(found: re.Match[str], *, derived: bool) -> str:
     key = found[2]
+    if derived and len(_FORM.sub("", _METHOD.sub("", key))) < 4:
+        return found[0]  # a flag such as 1, beside a method
     if key in {"default", "include", "hostnames", "volatile"}:
         return found[0]
     sign = "~" if key.strip("\"'").startswith("~") else ""

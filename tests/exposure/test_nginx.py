@@ -25,6 +25,8 @@ def http(server: str, around: str = "", listen: str = "listen 80;") -> dict[str,
     return {ROOT: configuration("nginx", text)}
 
 
+KEY = "0123456789abcdef0123"
+
 TABLE = {
     "as in Ollama's FAQ": (
         f"location / {{ {PASS} proxy_set_header Host localhost:11434; }}",
@@ -109,11 +111,108 @@ TABLE = {
     "a name that is only in DNS": ("location / { proxy_pass http://ollama:11434; }", "doubt"),
     "localhost": ("location / { proxy_pass http://localhost:11434; }", "open"),
     "another machine": ("location / { proxy_pass http://192.0.2.9:11434; }", "shut"),
+    "one condition holds after another": (
+        f'location / {{ set $a ""; if ($http_authorization = "Bearer {KEY}") {{ set $a "A"; }} '
+        f'if ($request_method = POST) {{ set $a "${{a}}B"; }} '
+        f'if ($a != "AB") {{ return 403; }} {PASS} }}',
+        "login",
+    ),
+    "a pattern with a key in it": (
+        f'location / {{ if ($http_authorization !~ "^Bearer {KEY}$") {{ return 403; }} {PASS} }}',
+        "login",
+    ),
+    "below a path that begins as the API does": (
+        f"location /api/ollama/ {{ rewrite ^/api/ollama/(.*) /$1 break; {PASS} }}",
+        "open",
+    ),
+    "its own paths below its own": (
+        "location /api/ { proxy_pass http://127.0.0.1:11434/; }",
+        "open",
+    ),
+    "the whole path in a variable": (
+        "location / { proxy_pass http://127.0.0.1:11434$request_uri; }",
+        "open",
+    ),
+    "internal": (f"location /api/ {{ internal; {PASS} }} location / {{ return 404; }}", "shut"),
+    "internal, and a rewrite leads there": (
+        f"location /ollama/ {{ rewrite ^/ollama/(.*) /$1 last; }} "
+        f"location /api/ {{ internal; {PASS} }}",
+        "open",
+    ),
+    "internal, and an error page leads there": (
+        "error_page 404 /api/tags; location / { return 404; } "
+        f"location /api/ {{ internal; {PASS} }}",
+        "open",
+    ),
+    "valid_referers": (
+        f"location / {{ valid_referers x.org; if ($invalid_referer) {{ return 403; }} {PASS} }}",
+        "open",
+    ),
     "nested locations": (
         f"location /api/ {{ {BASIC} location /api/tags {{ auth_basic off; {PASS} }} {PASS} }}",
         "open",
     ),
 }
+
+
+MAPS = {
+    "a flag made of a key and the method": (
+        f'map $http_authorization $bearer {{ default 0; "Bearer {KEY}" 1; }}'
+        "map $request_method$bearer $asks { default 1; ~^OPTIONS0 0; ~^.*1 0; }",
+        f"if ($asks) {{ return 401; }} location / {{ {PASS} }}",
+        "login",
+    ),
+    "the same that forgets one method": (
+        f'map $http_authorization $bearer {{ default 0; "Bearer {KEY}" 1; }}'
+        "map $request_method$bearer $asks { default 1; ~^GET0 0; ~^.*1 0; }",
+        f"if ($asks) {{ return 401; }} location / {{ {PASS} }}",
+        "open",
+    ),
+    "a pattern with a key in it": (
+        f'map $http_authorization $ok {{ default ""; "~*^Bearer\\s+{KEY}$" 1; }}',
+        f'location / {{ if ($ok = "") {{ return 401; }} {PASS} }}',
+        "login",
+    ),
+    "a pattern that takes out any key": (
+        'map $http_authorization $key { default ""; "~^Bearer (?<key>.+)$" $key; }',
+        f'location / {{ if ($key = "") {{ return 401; }} {PASS} }}',
+        "open",
+    ),
+    "what it has taken out is compared": (
+        'map $http_authorization $token { default ""; "~^Bearer (?<t>.+)$" $t; }'
+        f'map $token $ok {{ default 0; "{KEY}" 1; }}',
+        f"location / {{ if ($ok = 0) {{ return 401; }} {PASS} }}",
+        "login",
+    ),
+    "paths without a login": (
+        "map $uri $asks { default 1; ~^/api/(tags|version)$ 0; }",
+        f"if ($asks) {{ return 401; }} location / {{ {PASS} }}",
+        "open",
+    ),
+    "paths without a login, by the realm": (
+        "map $request_uri $realm { default Ollama; ~^/api/tags off; }",
+        f"location / {{ auth_basic $realm; auth_basic_user_file /etc/nginx/users; {PASS} }}",
+        "open",
+    ),
+    "a header made up for a key": (
+        "",
+        f'location / {{ if ($http_x_my_app != "{KEY}") {{ return 401; }} {PASS} }}',
+        "login",
+    ),
+    "too many values to follow": (
+        "map $http_x_pool $a { 1 1; 2 2; 3 3; 4 4; } map $http_x_pool $b { 1 1; 2 2; 3 3; 4 4; } "
+        "map $http_x_pool $c { 1 1; 2 2; 3 3; 4 4; }",
+        f'location / {{ if ($a$b$c = "123") {{ return 403; }} {PASS} }}',
+        "doubt",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_maps(name: str) -> None:
+    """As nginx 1.22 serves the same configuration, whether with the key or without."""
+    around, text, expected = MAPS[name]
+    assert verdict(steps(configured("nginx", http(text, around)))) == expected
 
 
 @pytest.mark.parametrize("name", TABLE)
@@ -140,6 +239,54 @@ def test_satisfy_any_asks_strangers_for_a_login() -> None:
     text = f"satisfy any; allow 192.168.1.0/24; deny all; {BASIC} location / {{ {PASS} }}"
     found = steps(configured("nginx", http(text)))
     assert (verdict(found, LAN), verdict(found)) == ("open", "login")
+
+
+def test_satisfy_any_without_a_deny() -> None:
+    """Who is in no line of the list is not let in by it."""
+    text = f"satisfy any; allow 192.168.1.0/24; {BASIC} location / {{ {PASS} }}"
+    found = steps(configured("nginx", http(text)))
+    assert (verdict(found, LAN), verdict(found)) == ("open", "login")
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        r"if ($remote_addr !~ ^192\.168\.) { return 403; }",
+        r"if ($remote_addr !~ '^(192\.168\.1\.7|10\.0\.0\.1)$') { return 403; }",
+        "if ($remote_addr != 192.168.1.7) { return 403; }",
+        "if ($near = 0) { return 403; }",
+    ],
+)
+def test_addresses_in_conditions(condition: str) -> None:
+    around = r"map $remote_addr $near { default 0; ~^192\.168\.1\. 1; }"
+    text = f"location / {{ {condition} {PASS} }}"
+    found = steps(configured("nginx", http(text, around)))
+    assert (verdict(found, LAN), verdict(found)) == ("open", "shut")
+    assert verdict(found, "2001:db8::1") == "shut"
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        "set_real_ip_from 203.0.113.0/24; geo $near { default 0; 192.168.1.0/24 1; }",
+        "geo $near { proxy 203.0.113.0/24; default 0; 192.168.1.0/24 1; }",
+        "set_real_ip_from 203.0.113.0/24; map $remote_addr $near { default 0; 192.168.1.7 1; }",
+    ],
+)
+def test_who_is_believed_may_say_an_address_that_is_let_in(around: str) -> None:
+    text = f"if ($near = 0) {{ return 403; }} location / {{ {PASS} }}"
+    found = steps(configured("nginx", http(text, around)))
+    assert (verdict(found, LAN), verdict(found), verdict(found, "198.51.100.1")) == (
+        "open",
+        "open",
+        "shut",
+    )
+
+
+def test_many_locations_before_the_one() -> None:
+    others = "".join(f"location /a{n}/ {{ proxy_pass http://127.0.0.1:9/; }} " for n in range(60))
+    text = f"{others} location /ollama/ {{ proxy_pass http://127.0.0.1:11434/; }}"
+    assert verdict(steps(configured("nginx", http(text)))) == "open"
 
 
 def test_both_must_be_satisfied_by_default() -> None:

@@ -6,6 +6,7 @@ of whom it is not known, and the rest, whom it refuses.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Self
@@ -70,6 +71,38 @@ class Clients:
 
 EVERYONE = Clients.everyone()
 NOBODY = Clients.nobody()
+LOOPBACK = Clients.within("127.0.0.0/8") | Clients.within("::1")
+
+
+_OCTETS = re.compile(r"((?:\d{1,3}\\\.){1,3})(\d{1,3})?(\$?)")
+
+
+def matching(pattern: str) -> Clients | None:
+    r"""The clients whose address a regular expression fits; None when it takes more to tell.
+
+    Such as `^10\.1\.`, `^10\.1\.2\.3$`, and `^(A|B)` of them.
+    """
+    if not pattern.startswith("^"):
+        return None
+    whole = re.fullmatch(r"\^\((?:\?:)?([^()]*)\)(\$?)", pattern)
+    parts = [each + whole[2] for each in whole[1].split("|")] if whole else pattern[1:].split("|^")
+    total = NOBODY
+    for part in parts:
+        found = _OCTETS.fullmatch(part)
+        if re.fullmatch(r"[\da-f:]*:[\da-f:]*\$", part):
+            text = part[:-1]
+        elif found is None or (found[2] is None) == bool(found[3]):
+            return None
+        else:
+            octets = re.findall(r"\d+", part)
+            if found[3] and len(octets) != 4:
+                return None
+            text = ".".join(octets + ["0"] * (4 - len(octets))) + f"/{8 * len(octets)}"
+        try:
+            total |= Clients.within(text)
+        except ValueError:
+            return None
+    return total
 
 
 @dataclass(frozen=True, slots=True)

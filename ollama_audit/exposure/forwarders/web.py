@@ -56,7 +56,8 @@ REQUESTS = tuple(
 
 _API = {path for _, path in REQUESTS}
 _MOST_NAMED = 6
-_MOST_PREFIXES = 24
+_FULLY_TRIED = 24
+_MAIN = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +89,31 @@ class Passage:
 
 
 def requests(prefixes: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """The requests to try, as method and path: Ollama's own, and the same below each prefix."""
+    """The requests to try, as method and path: Ollama's own, and the same below each prefix.
+
+    Of many prefixes, the later are tried with the main requests only.
+    """
     kept = dict.fromkeys(["", *(prefix.rstrip("/") for prefix in prefixes)])
-    for prefix in list(kept)[:_MOST_PREFIXES]:
-        for method, path in REQUESTS:
+    for number, prefix in enumerate(kept):
+        for method, path in REQUESTS if number < _FULLY_TRIED else REQUESTS[:_MAIN]:
             yield method, prefix + path
+
+
+def prefixes_in(path: str) -> tuple[str, ...]:
+    """Below which prefixes a literal path, or the beginning of one, may stand for Ollama's own.
+
+    `/ai/api/tags` is one of its own below `/ai`; `/ai/` may be taken away from anything behind it.
+    """
+    cut = [
+        path[:at]
+        for at, letter in enumerate(path)
+        if letter == "/" and any(_begins(path[at:], own) for own in _API)
+    ]
+    return tuple(dict.fromkeys([*cut[:1], path.rstrip("/")]))
+
+
+def _begins(path: str, own: str) -> bool:
+    return own.startswith(path) or path.startswith(own)
 
 
 def configuration(terrain: Terrain, pids: Iterable[int]) -> Configuration | None:

@@ -8,8 +8,9 @@ from ipaddress import ip_address
 from ollama_audit.exposure.forwarders.clients import EVERYONE, OPEN, Clients, only
 from ollama_audit.exposure.forwarders.nginx import access
 from ollama_audit.exposure.forwarders.nginx.locations import prefixes
+from ollama_audit.exposure.forwarders.nginx.symbols import Request, Symbol
 from ollama_audit.exposure.forwarders.nginx.syntax import Directive, SyntaxProblemError, tree
-from ollama_audit.exposure.forwarders.nginx.values import Request, Symbol, Values
+from ollama_audit.exposure.forwarders.nginx.values import Values
 from ollama_audit.exposure.forwarders.nginx.walk import End, Server
 from ollama_audit.exposure.forwarders.step import Onward, unclear
 from ollama_audit.exposure.forwarders.web import (

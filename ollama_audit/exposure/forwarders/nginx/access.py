@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from ollama_audit.exposure.forwarders.clients import (
     EVERYONE,
+    LOOPBACK,
     NOBODY,
     OPEN,
     SHUT,
@@ -15,12 +16,11 @@ from ollama_audit.exposure.forwarders.clients import (
     login,
     only,
 )
+from ollama_audit.exposure.forwarders.nginx.symbols import Request, Symbol
 from ollama_audit.exposure.forwarders.nginx.syntax import Directive
-from ollama_audit.exposure.forwarders.nginx.values import Request, Symbol, Values
+from ollama_audit.exposure.forwarders.nginx.values import Values
 
 Block = tuple[Directive, ...]
-
-_LOOPBACK = Clients.within("127.0.0.0/8") | Clients.within("::1")
 
 # Modules that ask for a login when their directive is not `off`.
 _LOGINS = frozenset(
@@ -58,17 +58,19 @@ def gate(layers: tuple[Block, ...], values: Values, request: Request, authorised
 
     Without `satisfy any`, all of them must let a client through (ngx_http_core_module).
     """
-    parts = [part for part in _parts(layers, values, request) if part != OPEN]
+    listed = _inherited(layers, "allow", "deny")
+    logins = [part for part in _logins(layers, values, request) if part != OPEN]
     if authorised != OPEN:
-        parts.append(authorised)
+        logins.append(authorised)
     satisfy = _inherited(layers, "satisfy")
-    if parts and satisfy and satisfy[0].args == ("any",):
-        result = SHUT
-        for part in parts:
+    if satisfy and satisfy[0].args == ("any",) and logins:
+        # Who is in no line of the list is neither let in nor refused by it.
+        result = _believing(layers, allowed(listed, rest=NOBODY)) if listed else SHUT
+        for part in logins:
             result |= part
     else:
-        result = OPEN
-        for part in parts:
+        result = _believing(layers, allowed(listed)) if listed else OPEN
+        for part in logins:
             result &= part
     for block in layers:
         for each in block:
@@ -77,9 +79,7 @@ def gate(layers: tuple[Block, ...], values: Values, request: Request, authorised
     return result
 
 
-def _parts(layers: tuple[Block, ...], values: Values, request: Request) -> Iterable[Gate]:
-    if listed := _inherited(layers, "allow", "deny"):
-        yield _believing(layers, allowed(listed))
+def _logins(layers: tuple[Block, ...], values: Values, request: Request) -> Iterable[Gate]:
     yield _basic(layers, values, request)
     for name in _LOGINS:
         found = _inherited(layers, name)
@@ -87,15 +87,15 @@ def _parts(layers: tuple[Block, ...], values: Values, request: Request) -> Itera
             yield login(f"{name} ({found[0].at})")
 
 
-def allowed(listed: list[Directive]) -> Clients:
-    """Whom a list of `allow` and `deny` admits: the first that fits decides, else everyone."""
-    rest, admitted = EVERYONE, NOBODY
+def allowed(listed: list[Directive], rest: Clients = EVERYONE) -> Clients:
+    """Whom a list of `allow` and `deny` admits: the first that fits decides, else `rest`."""
+    left, admitted = EVERYONE, NOBODY
     for each in listed:
-        concerned = clients(each.args) & rest
+        concerned = clients(each.args) & left
         if each.name == "allow":
             admitted |= concerned
-        rest -= concerned
-    return admitted | rest
+        left -= concerned
+    return admitted | (left & rest)
 
 
 def clients(args: tuple[str, ...]) -> Clients:
@@ -108,18 +108,24 @@ def clients(args: tuple[str, ...]) -> Clients:
         return NOBODY
 
 
+def believed(layers: tuple[Block, ...]) -> Clients:
+    """The peers that say in a header who the client is."""
+    total = NOBODY
+    for each in _inherited(layers, "set_real_ip_from"):
+        total |= clients(each.args)
+    return total
+
+
 def _believing(layers: tuple[Block, ...], admitted: Clients) -> Gate:
     """The list's gate where nginx takes the client's address from a header of some peers.
 
     Those peers can say any address (ngx_http_realip_module). One on this host is rather another
     proxy, of which it is not known what it says.
     """
-    trusted = NOBODY
-    for each in _inherited(layers, "set_real_ip_from"):
-        trusted |= clients(each.args)
+    trusted = believed(layers)
     if not trusted or not admitted:
         return only(admitted)
-    near = trusted & _LOOPBACK
+    near = trusted & LOOPBACK
     because = ("set_real_ip_from: a header says who the client is",)
     return Gate(free=(admitted | trusted) - near, doubtful=near, because=because)
 

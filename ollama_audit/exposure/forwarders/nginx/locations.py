@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ollama_audit.exposure.forwarders.clients import OPEN
+from ollama_audit.exposure.forwarders.nginx.symbols import Alternatives, expression
 from ollama_audit.exposure.forwarders.nginx.syntax import Directive
-from ollama_audit.exposure.forwarders.nginx.values import Alternatives, expression
+from ollama_audit.exposure.forwarders.web import prefixes_in
 
 Block = tuple[Directive, ...]
 
@@ -119,10 +120,10 @@ def prefixes(server: Block) -> list[str]:
             if modifier in {"~", "~*"}:
                 pattern = _literal(pattern)
             if pattern.startswith("/"):
-                found.append(_without_api(pattern))
+                found += prefixes_in(pattern)
             found += prefixes(each.block)
         elif each.name == "rewrite" and each.args:
-            found.append(_without_api(_literal(each.args[0])))
+            found += prefixes_in(_literal(each.args[0]))
         elif each.name == "if" and each.block is not None:
             found += prefixes(each.block)
     return [prefix for prefix in dict.fromkeys(found) if prefix.startswith("/")]
@@ -149,12 +150,3 @@ def _literal(pattern: str) -> str:
             break
         literal += char
     return literal.rpartition("/")[0] or ""
-
-
-def _without_api(pattern: str) -> str:
-    """The part of a path before what Ollama's own paths start with."""
-    for own in ("/api/", "/v1/", "/api", "/v1"):
-        position = pattern.find(own)
-        if position >= 0:
-            return pattern[:position]
-    return pattern

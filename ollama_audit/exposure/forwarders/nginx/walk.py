@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, replace
 from ollama_audit.exposure.forwarders.clients import OPEN, SHUT, Gate, only
 from ollama_audit.exposure.forwarders.nginx import access
 from ollama_audit.exposure.forwarders.nginx.locations import Place, find
+from ollama_audit.exposure.forwarders.nginx.symbols import Request, Symbol, expression
 from ollama_audit.exposure.forwarders.nginx.syntax import Directive
-from ollama_audit.exposure.forwarders.nginx.values import Request, Symbol, Values, expression
+from ollama_audit.exposure.forwarders.nginx.values import Values
 
 Block = tuple[Directive, ...]
 
@@ -29,6 +30,11 @@ _SCRIPT = frozenset(
     {"if", "set", "return", "rewrite", "break", "try_files", "error_page", "auth_request"}
 )
 """What makes an end depend on more than the location."""
+
+
+def _scripted(each: Directive) -> bool:
+    """Whether a directive may do another thing with another path."""
+    return each.name in _SCRIPT or (each.name == "auth_basic" and "$" in "".join(each.args))
 
 
 _ELSEWHERE = frozenset({"fastcgi_pass", "uwsgi_pass", "scgi_pass", "memcached_pass"})
@@ -106,7 +112,7 @@ class Server:
         Such a location does the same with every path, so that it is judged once.
         """
         if self._scripts is None:
-            self._scripts = any(each.name in _SCRIPT for each in (*self.http, *self.block))
+            self._scripts = any(map(_scripted, (*self.http, *self.block)))
         if self._scripts:
             return None
         place = find(self.block, path)
@@ -130,7 +136,7 @@ class Server:
 
     def _judged(self, method: str, path: str, place: Place) -> _Plain | None:
         block = place.blocks[0]
-        if any(each.name in _SCRIPT or each.name == "limit_except" for each in block):
+        if any(_scripted(each) or each.name in {"limit_except", "internal"} for each in block):
             return None
         layers = (self.http, self.block, block)
         handler = _handler(layers)
@@ -154,6 +160,7 @@ class Server:
             tls=self.tls,
             certificates=certificates[0].args[0] if certificates else "off",
             variables={},
+            believed=access.believed((self.http, self.block)),
         )
         self.ends_made = 0
         gate = access.certificate(request)
@@ -178,6 +185,9 @@ class Server:
         if found is None:
             reason = "a location's regular expression cannot be tried"
             yield End(state.gate, reason=reason)
+            return
+        if found.blocks and not (state.rewritten or state.turns) and _internal(found.blocks[-1]):
+            yield from self._error(replace(state, layers=(self.http, self.block)), 404, state.gate)
             return
         yield from self._entered(state, found)
 
@@ -204,17 +214,22 @@ class Server:
 
     def _scripted(self, block: Block, state: State) -> list[State]:
         """The states after the directives of ngx_http_rewrite_module in a block, in order."""
-        states = [state]
+        states, around = [state], state.layers
         for directive in block:
             if directive.name in {"if", "set", "return", "rewrite", "break"}:
                 states = [
                     after
                     for before in states
-                    for after in ([before] if before.stopped else self._step(directive, before))
-                ][:_MOST_WAYS]
+                    for after in (
+                        [before] if before.stopped else self._step(directive, before, around)
+                    )
+                ]
+                if len(states) > _MOST_WAYS:
+                    why = access.unclear(f"too many conditions before {directive.at}")
+                    return [replace(state, gate=state.gate & why)]
         return [each for each in states if each.gate.passing]
 
-    def _step(self, directive: Directive, state: State) -> list[State]:
+    def _step(self, directive: Directive, state: State, around: tuple[Block, ...]) -> list[State]:
         args = directive.args
         match directive.name:
             case "break":
@@ -229,20 +244,23 @@ class Server:
             case "rewrite" if len(args) >= 2:
                 return self._rewritten(args, state)
             case "if":
-                return self._branched(directive, state)
+                return self._branched(directive, state, around)
             case _:
                 return [state]
 
-    def _branched(self, directive: Directive, state: State) -> list[State]:
+    def _branched(
+        self, directive: Directive, state: State, around: tuple[Block, ...]
+    ) -> list[State]:
+        """An `if`: its block takes the place of another one that held before it."""
         words = list(directive.args)
         if words:
-            words[0], words[-1] = words[0].removeprefix("("), words[-1].removesuffix(")")
+            words[0] = words[0].removeprefix("(")
+            words[-1] = words[-1].removesuffix(")")
         yes, no = self.values.holds(tuple(word for word in words if word), state.request)
-        inside = replace(
-            state, gate=state.gate & yes, layers=(*state.layers, directive.block or ())
-        )
+        block = directive.block or ()
+        inside = replace(state, gate=state.gate & yes, layers=(*around, block))
         outside = replace(state, gate=state.gate & no)
-        taken = self._scripted(directive.block or (), inside) if inside.gate.passing else []
+        taken = self._scripted(block, inside) if inside.gate.passing else []
         return taken + ([outside] if outside.gate.passing else [])
 
     def _rewritten(self, args: tuple[str, ...], state: State) -> list[State]:
@@ -389,7 +407,7 @@ class Server:
             if rest.startswith("unix:"):
                 authority, uri, slash = rest, "", ""
             path = request.path
-            if slash and "$" in handler.args[0].partition("://")[2].partition("/")[2]:
+            if slash and "$" in handler.args[0]:
                 path = f"/{uri}".partition("?")[0]
             elif slash and not state.rewritten:
                 path = f"/{uri}{path.removeprefix(state.prefix)}"
@@ -410,6 +428,11 @@ class Server:
                 texts = [text for text in found if not isinstance(text, Symbol)]
                 return texts[0] if len(texts) == len(found) == 1 else None
         return authority
+
+
+def _internal(location: Block) -> bool:
+    """Whether a location answers 404 to what no rule of nginx itself sent there."""
+    return any(each.name == "internal" for each in location)
 
 
 def _excepted(limit: Directive, method: str) -> bool:
