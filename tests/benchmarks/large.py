@@ -3,7 +3,8 @@
 A lab host with real systemd, Ollama and nginx is filled with containers, nginx server blocks and
 processes, and audited in it: wall and processor time in seconds, the median of five, and peak
 memory in MiB. Each kind grows alone and then all grow together, so that the curve can be read.
-Needs root, like the lab. `--profile FOLDER` keeps a cProfile of the largest.
+Needs root, like the lab. With `--ollama` every container is an Ollama server. `--profile FOLDER`
+keeps a cProfile and the snapshot of the largest.
 """
 
 from __future__ import annotations
@@ -41,14 +42,14 @@ print(f"{statistics.median(walls):.3f} {statistics.median(cpus):.3f} {peak:.0f}"
 """
 
 
-def filled(host: Host, size: tuple[int, ...]) -> None:
+def filled(host: Host, size: tuple[int, ...], *, servers: bool) -> None:
     """Start the crowd and wait until all of it is there."""
     text = (Path(__file__).parent / "populate.py").read_text(encoding="utf-8")
     (host.root / "run/lab/populate.py").write_text(text, encoding="utf-8")
-    numbers = " ".join(map(str, size))
+    words = " ".join([*map(str, size), *(["ollama"] if servers else [])])
     host.run(
         "systemd-run -q --unit=populate -p TasksMax=infinity -p LimitNOFILE=100000 "
-        f"-p StandardOutput=file:/run/lab/populated python3 /run/lab/populate.py {numbers}"
+        f"-p StandardOutput=file:/run/lab/populated python3 /run/lab/populate.py {words}"
     )
     host.wait("grep -q ready /run/lab/populated", 240)
 
@@ -58,6 +59,7 @@ def main() -> None:
     options.add_argument("--profile", type=Path)
     options.add_argument("--runs", type=int, default=6, help="the first is not counted")
     options.add_argument("--size", help="one size alone: CONTAINERS,SERVERS,PROCESSES")
+    options.add_argument("--ollama", action="store_true", help="in every container")
     given = options.parse_args()
     require()
     print(
@@ -66,7 +68,7 @@ def main() -> None:
     sizes = [tuple(map(int, given.size.split(",")))] if given.size else SIZES
     for size in sizes:
         with booted(product=True) as host:
-            filled(host, size)
+            filled(host, size, servers=given.ollama)
             program = host.run('readlink -f "$(command -v ollama-audit)"').out.strip()
             wall, cpu, peak = host.run(
                 f"python3 - {given.runs} {program} -f json", given=MEASURE, timeout=300
@@ -81,7 +83,7 @@ def main() -> None:
 
 
 def profile(host: Host, program: str, folder: Path) -> None:
-    """Keep a profile of one audit, for `python -m pstats`."""
+    """Keep a snapshot, and a profile of one audit for `python -m pstats`."""
     interpreter = host.run(f"head -1 {program} | cut -c3-").out.strip()
     host.run(
         f"{interpreter} -m cProfile -o /run/lab/profile -m ollama_audit "
@@ -89,6 +91,8 @@ def profile(host: Host, program: str, folder: Path) -> None:
         timeout=300,
     )
     folder.mkdir(parents=True, exist_ok=True)
+    host.run("ollama-audit snapshot -o /run/lab/s.json")
+    (folder / "snapshot.json").write_bytes((host.root / "run/lab/s.json").read_bytes())
     (folder / "large.prof").write_bytes((host.root / "run/lab/profile").read_bytes())
     (folder / "large.json").write_bytes((host.root / "run/lab/a.json").read_bytes())
 

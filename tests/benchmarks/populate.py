@@ -1,26 +1,35 @@
 """Fills a lab host: containers, nginx server blocks, processes. Runs in it, with its Python.
 
-    python3 populate.py CONTAINERS SERVERS PROCESSES
+    python3 populate.py CONTAINERS SERVERS PROCESSES [ollama]
 
 A container is what the audit sees of one: a process with a network namespace of its own behind
 a veth on docker0, which listens at port 8000, and the rules and docker-proxy of Docker 20.10 for
-a published port. It stays until it is ended; "ready" says that all is there.
+a published port. With `ollama` the process is what the audit takes for an Ollama server. It stays
+until it is ended; "ready" says that all is there.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 NEW_NETWORK = 0x40000000
 SET_NAME = 15
 """CLONE_NEWNET (linux/sched.h) and PR_SET_NAME (linux/prctl.h)."""
+
+
+CROWD = Path("/run/lab/crowd")
+"""Where `ollama` is Python, and the command that it is given, `serve`, this script."""
+ANSWERS = {"/api/version": {"version": "0.9.3"}, "/api/tags": {"models": []}}
 
 
 def address(number: int) -> str:
@@ -45,7 +54,28 @@ def serve(name: str, descriptor: str) -> None:
             client.sendall(b"HTTP/1.0 404 Not Found\r\nContent-Length: 0\r\n\r\n")
 
 
-def container() -> int:
+def ollama(listening: socket.socket) -> None:
+    """Become a process that looks and answers like an Ollama server."""
+    os.dup2(listening.fileno(), 3)
+    os.chdir(CROWD)
+    home = {"HOME": "/root", "PYTHONHOME": sys.base_prefix}
+    os.execve(CROWD / "ollama", ["ollama", "serve"], home)
+
+
+def serve_models() -> None:
+    """Answer as a server without models does."""
+    listening = socket.socket(fileno=3)
+    while True:
+        client, _ = listening.accept()
+        with contextlib.suppress(OSError, IndexError), client:
+            path = client.recv(4096).split()[1].decode()
+            status = "200 OK" if path in ANSWERS else "404 Not Found"
+            body = json.dumps(ANSWERS.get(path, {}))
+            head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n"
+            client.sendall(f"{head}Connection: close\r\n\r\n{body}".encode())
+
+
+def container(become: Callable[..., None], *arguments: str) -> int:
     """A process in a new network namespace, its listener open."""
     ready, tell = os.pipe()
     pid = os.fork()
@@ -53,7 +83,7 @@ def container() -> int:
         ctypes.CDLL(None).unshare(NEW_NETWORK)
         listening = socket.create_server(("0.0.0.0", 8000))
         os.write(tell, b"x")
-        server(listening, "application")
+        become(listening, *arguments)
     os.read(ready, 1)
     os.close(ready)
     os.close(tell)
@@ -69,8 +99,14 @@ def docker_proxy(port: int, target: str) -> None:
     server(socket.create_server(("0.0.0.0", port)), "docker-proxy", *options)
 
 
-def containers(count: int) -> None:
-    pids = [container() for _ in range(count)]
+def containers(count: int, *, servers: bool) -> None:
+    if servers:
+        CROWD.mkdir()
+        shutil.copy(os.path.realpath(sys.executable), CROWD / "ollama")
+        shutil.copy(__file__, CROWD / "serve")
+        pids = [container(ollama) for _ in range(count)]
+    else:
+        pids = [container(server, "application") for _ in range(count)]
     links = ["link add docker0 type bridge", "address add 172.17.0.1/16 dev docker0"]
     links.append("link set docker0 up")
     for number, pid in enumerate(pids):
@@ -130,11 +166,13 @@ def nginx(count: int, behind: int) -> None:
 
 
 def main() -> None:
+    if not sys.argv[1:]:
+        serve_models()
     if sys.argv[1] == "serve":
         serve(*sys.argv[2:4])
-    count, servers, processes = map(int, sys.argv[1:])
+    count, servers, processes = map(int, sys.argv[1:4])
     if count:
-        containers(count)
+        containers(count, servers=sys.argv[4:] == ["ollama"])
     nginx(servers, count)
     for _ in range(processes):
         if not os.fork():
