@@ -70,8 +70,8 @@ def make_report(request: Request, started: float) -> Report:
     from ollama_audit.rule import Host  # noqa: PLC0415
 
     selection = select(load_rules(), request.only, request.skip)
-    snapshot = source.obtain(request.snapshot, probe=request.probe, beyond=request.beyond)
-    host = Host(snapshot=snapshot, exposure=assess(snapshot))
+    terrain = source.obtain(request.snapshot, probe=request.probe, beyond=request.beyond)
+    host = Host(snapshot=terrain.snapshot, exposure=assess(terrain))
     judged = report(host, selection, duration_s=0.0)
     import msgspec  # noqa: PLC0415
 

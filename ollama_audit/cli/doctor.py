@@ -24,8 +24,9 @@ _SHOWN = 3
 def doctor(file: str | None, *, probe: bool, color: str, width: str | None) -> int:
     """Read the host and say what stayed unread; 3 when that leaves a rule unknown."""
     style = screen.style(color, width)
-    snapshot = source.obtain(file, probe=probe)
-    host = Host(snapshot=snapshot, exposure=assess(snapshot))
+    terrain = source.obtain(file, probe=probe)
+    snapshot = terrain.snapshot
+    host = Host(snapshot=snapshot, exposure=assess(terrain))
     unknown = [finding for finding in evaluate(load_rules(), host) if finding.status in UNREAD]
     who = snapshot.privileges
     lines = style.wrap(f"Reads as {who.user or who.uid} with {len(who.capabilities)} capabilities.")

@@ -13,10 +13,10 @@ from ollama_audit.cli.exits import ExitCode, UsageProblem
 from ollama_audit.cli.names import choose
 from ollama_audit.collect.edge import Beyond
 from ollama_audit.engine import found_ollama
+from ollama_audit.exposure.terrain import Terrain
 from ollama_audit.render import json
 from ollama_audit.render import reach as table
 from ollama_audit.render.text import Style
-from ollama_audit.snapshot.host import HostSnapshot
 
 FORMATS = ("table", "json")
 
@@ -56,10 +56,10 @@ def reach(request: Request) -> int:
     if [request.snapshot, *request.rulesets].count(source.STDIN) > 1:
         raise UsageProblem("standard input can be read once; give the rest by name")
     rulesets = source.rulesets(request.rulesets)
-    snapshot = source.obtain(request.snapshot, probe=request.probe, beyond=request.beyond)
-    snapshot = source.judged_by(snapshot, rulesets)
-    _deliver(_text(snapshot, request, sources, targets, style), request.output)
-    return ExitCode.OK if found_ollama(snapshot) else ExitCode.NO_OLLAMA
+    host = source.obtain(request.snapshot, probe=request.probe, beyond=request.beyond)
+    host = source.judged_by(host, rulesets)
+    _deliver(_text(host, request, sources, targets, style), request.output)
+    return ExitCode.OK if found_ollama(host.snapshot) else ExitCode.NO_OLLAMA
 
 
 def address(text: str, option: str) -> IPv4Address | IPv6Address:
@@ -89,7 +89,7 @@ def target(text: str) -> tuple[IPv4Address | IPv6Address, int]:
 
 
 def _text(
-    snapshot: HostSnapshot,
+    host: Terrain,
     request: Request,
     sources: Sequence[IPv4Address | IPv6Address],
     targets: Sequence[tuple[IPv4Address | IPv6Address, int]],
@@ -98,10 +98,10 @@ def _text(
     if not sources:
         from ollama_audit.exposure.assess import assess  # noqa: PLC0415
 
-        return table.zones(assess(snapshot), style)
+        return table.zones(assess(host), style)
     from ollama_audit.exposure.path import answer  # noqa: PLC0415
 
-    answers = answer(snapshot, tuple(sources), tuple(targets), request.in_interface or "")
+    answers = answer(host, tuple(sources), tuple(targets), request.in_interface or "")
     return json.render(answers) if request.format == "json" else table.answers(answers, style)
 
 

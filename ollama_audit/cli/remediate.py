@@ -59,8 +59,8 @@ def _made(request: Request) -> tuple[str, str]:
     from ollama_audit.rule import Host  # noqa: PLC0415
 
     rules = load_rules()
-    snapshot = source.obtain(request.snapshot, probe=request.probe)
-    host = Host(snapshot=snapshot, exposure=assess(snapshot))
+    terrain = source.obtain(request.snapshot, probe=request.probe)
+    host = Host(snapshot=terrain.snapshot, exposure=assess(terrain))
     try:
         made = plan(evaluate(rules, host), host, rules, only=request.only)
     except UnknownStepError as problem:

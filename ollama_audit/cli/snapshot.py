@@ -12,7 +12,7 @@ from ollama_audit.snapshot.codec import encode
 
 def save(path: str, *, probe: bool, beyond: frozenset[Beyond]) -> int:
     """Read this host and write the redacted snapshot."""
-    text = encode(source.obtain(None, probe=probe, beyond=beyond)).decode()
+    text = encode(source.obtain(None, probe=probe, beyond=beyond).snapshot).decode()
     if path == output.STDOUT:
         output.write_stdout(text)
     else:

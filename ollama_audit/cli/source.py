@@ -10,9 +10,9 @@ from msgspec.structs import replace
 
 from ollama_audit.cli.exits import UsageProblem
 from ollama_audit.collect.edge import Beyond
+from ollama_audit.exposure.terrain import Terrain
 from ollama_audit.observed import Known, Observed, Unknown
 from ollama_audit.snapshot.firewall import GivenRuleset
-from ollama_audit.snapshot.host import HostSnapshot
 from ollama_audit.snapshot.probe import Probe
 
 STDIN = "-"
@@ -40,23 +40,23 @@ def rulesets(files: Sequence[str]) -> tuple[GivenRuleset, ...]:
     return tuple(found)
 
 
-def judged_by(snapshot: HostSnapshot, given: Sequence[GivenRuleset]) -> HostSnapshot:
-    """The snapshot with these rulesets in place of the host's own packet filter."""
+def judged_by(host: Terrain, given: Sequence[GivenRuleset]) -> Terrain:
+    """The host with these rulesets in place of its own packet filter."""
+    snapshot = host.snapshot
     if not given or isinstance(snapshot.namespaces, Unknown):
-        return snapshot
+        return host
     from ollama_audit.firewall.given import in_place_of  # noqa: PLC0415
 
     namespaces = tuple(
         replace(each, firewall=in_place_of(each.firewall, given)) if each.host else each
         for each in snapshot.namespaces.value
     )
-    return replace(snapshot, namespaces=Known(namespaces, snapshot.namespaces.source))
+    judged = replace(snapshot, namespaces=Known(namespaces, snapshot.namespaces.source))
+    return Terrain(judged)
 
 
-def obtain(
-    file: str | None, *, probe: bool, beyond: frozenset[Beyond] = frozenset()
-) -> HostSnapshot:
-    """The snapshot in `file` (`-` for standard input), or one of this host, read now.
+def obtain(file: str | None, *, probe: bool, beyond: frozenset[Beyond] = frozenset()) -> Terrain:
+    """The host of the snapshot in `file` (`-` for standard input), or this one, read now.
 
     Raises:
         UsageProblem: The file cannot be read or holds no snapshot, or somebody is to be asked
@@ -69,24 +69,24 @@ def obtain(
     from ollama_audit.snapshot.codec import SnapshotError, decode  # noqa: PLC0415
 
     try:
-        return decode(read(file))
+        return Terrain(decode(read(file)))
     except SnapshotError as problem:
         raise UsageProblem(f"{file}: no snapshot that this program reads: {problem}") from problem
 
 
-def _this_host(*, probe: bool, beyond: frozenset[Beyond]) -> HostSnapshot:
+def _this_host(*, probe: bool, beyond: frozenset[Beyond]) -> Terrain:
     """This host as read, and what its listeners answered."""
     # What reads the host is heavy.
     from ollama_audit.collect.host import collect  # noqa: PLC0415
     from ollama_audit.collect.probe import probe as ask  # noqa: PLC0415
     from ollama_audit.exposure.questions import questions  # noqa: PLC0415
 
-    snapshot = collect(probe=probe, beyond=beyond)
+    host = Terrain(collect(probe=probe, beyond=beyond))
     if probe:
-        answers: Observed[tuple[Probe, ...]] = Known(ask(questions(snapshot)), "GET /api/version")
+        answers: Observed[tuple[Probe, ...]] = Known(ask(questions(host)), "GET /api/version")
     else:
         answers = Unknown("asking was turned off", "GET /api/version", "leave out --no-probe")
-    return replace(snapshot, probes=answers)
+    return host.answered(answers)
 
 
 def read(file: str) -> bytes:

@@ -70,7 +70,7 @@ def approach(
     reach = terrain.filtered(namespace, query)
     key = (namespace.inode, query.address, query.port)
     if key in seen or len(seen) > _MOST_HOPS:
-        terrain.loops += 1
+        terrain.judged.give_up()
         return Approach(reach, ())  # a loop never ends at a server
     seen = seen | {key}
     found: list[Arrival] = []
@@ -81,7 +81,7 @@ def approach(
     covered = _union([end.possibly for end in reach.ends], reach)
     if rest := reach.unknown - covered:
         moved = _union([d.sources for d in reach.decisions if d.effect is Effect.TRANSLATE], reach)
-        if terrain.holders(query.address, namespace):
+        if terrain.wires.holders(query.address, namespace):
             moved = rest
         if rest & moved:
             # They go somewhere else, so nothing is proven by who listens here.
@@ -158,7 +158,7 @@ def _translated(
         for decision in reach.decisions
         if decision.effect is Effect.TRANSLATE and (decision.detail == at or not end.address)
     ]
-    held = terrain.holders(end.address, namespace, end.interface) if end.forwarded else ()
+    held = terrain.wires.holders(end.address, namespace, end.interface) if end.forwarded else ()
     where = f", {terrain.name_of_network(held[0][0])}" if len(held) == 1 else ""
     name = f"DNAT to {at}{where}" if end.address else "DNAT"
     return (Hop(kind="dnat", name=name, detail=rules[0] if rules else ""),)
@@ -175,8 +175,8 @@ def _forwarded(
     end: End,
     seen: frozenset[tuple[int, str, int]],
 ) -> list[Arrival]:
-    held = terrain.holders(end.address, namespace, end.interface)
-    if not held and terrain.kept_apart(end.address, namespace):
+    held = terrain.wires.holders(end.address, namespace, end.interface)
+    if not held and terrain.wires.kept_apart(end.address, namespace):
         return []
     if not held:
         reason = f"{_at(end.address, end.port)} is not on this host, or its namespace was not read"
@@ -188,7 +188,7 @@ def _forwarded(
             family=query.family, interface=interface.name, address=end.address, port=end.port
         )
         for reached in approach(terrain, inner, onward_query, seen).arrivals:
-            arrival = _masqueraded(reached, end, terrain.neighbour(namespace, end.address))
+            arrival = _masqueraded(reached, end, terrain.wires.neighbour(namespace, end.address))
             within = arrival.within(end.possibly, doubt)
             found.append(replace(within, surely=within.surely & end.surely))
     return found
@@ -274,14 +274,11 @@ def _landed(
     Worked out once, as `_from_process`.
     """
     key = (namespace.inode, listener, everyone.version)
-    known: list[Arrival] | None = terrain.landed.get(key)
-    if known is not None:
-        return known
-    loops = terrain.loops
-    found = _gathered(_accepted(terrain, namespace, listener, everyone, seen))
-    if loops == terrain.loops:
-        terrain.landed[key] = found
-    return found
+    return terrain.judged.once(
+        "landed",
+        key,
+        lambda: _gathered(_accepted(terrain, namespace, listener, everyone, seen)),
+    )
 
 
 def _gathered(arrivals: list[Arrival]) -> list[Arrival]:
@@ -436,16 +433,13 @@ def _from_process(
     servers of a proxy may lead to one place, and many clients to one proxy, so it is worked out
     once, unless it came round to a place in `seen`: from elsewhere that is another matter.
     """
-    assert step.namespace is not None
-    key = (step.namespace.inode, step.address, step.port)
-    known: list[tuple[Arrival, bool]] | None = terrain.passed.get(key)
-    if known is not None:
-        return known
-    loops = terrain.loops
-    found = _connected(terrain, step.namespace, step.address, step.port, seen)
-    if loops == terrain.loops:
-        terrain.passed[key] = found
-    return found
+    namespace = step.namespace
+    assert namespace is not None
+    return terrain.judged.once(
+        "connected",
+        (namespace.inode, step.address, step.port),
+        lambda: _connected(terrain, namespace, step.address, step.port, seen),
+    )
 
 
 def _connected(

@@ -16,7 +16,7 @@ from ollama_audit.exposure.leading import leads_on
 from ollama_audit.exposure.model import Endpoint, Exposure, Gap, Login
 from ollama_audit.exposure.sockets import families
 from ollama_audit.exposure.survey import Survey
-from ollama_audit.exposure.terrain import Terrain
+from ollama_audit.exposure.terrain import Terrain, terrain_of
 from ollama_audit.exposure.translated import Asked, Door, doors
 from ollama_audit.exposure.tunnels.endpoints import provided, tunnel_endpoints
 from ollama_audit.observed import known_or
@@ -24,9 +24,9 @@ from ollama_audit.snapshot.host import HostSnapshot
 from ollama_audit.snapshot.network import Family, Listener, NetworkNamespace
 
 
-def assess(snapshot: HostSnapshot) -> Exposure:
+def assess(host: HostSnapshot | Terrain) -> Exposure:
     """Find every endpoint that leads to an Ollama server, and who reaches it."""
-    return _Assessment(Terrain(snapshot)).exposure()
+    return _Assessment(terrain_of(host)).exposure()
 
 
 @dataclass(frozen=True, slots=True)

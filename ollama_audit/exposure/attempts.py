@@ -10,7 +10,7 @@ from ollama_audit.addresses import AddressSet
 from ollama_audit.exposure.forwarders.rootless import carries
 from ollama_audit.exposure.model import Zone
 from ollama_audit.exposure.sockets import families
-from ollama_audit.exposure.terrain import Terrain, linked
+from ollama_audit.exposure.terrain import Terrain
 from ollama_audit.exposure.zones import (
     Sources,
     interface_zone,
@@ -154,7 +154,7 @@ def _outside(
     if listener.on_loopback:
         return
     for device, target in _addresses(inner):
-        if linked(host, device) is False:
+        if terrain.wires.linked(host, device) is False:
             continue  # its network is not one that the host routes to
         if target.family not in families(listener) or target.ip.is_link_local:
             continue

@@ -8,6 +8,7 @@ where nobody knows. A program that merely might pass them on, as any may, is not
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 from ollama_audit.exposure.confirm import proof
@@ -15,7 +16,6 @@ from ollama_audit.exposure.forwarders import Onward, onward, passes_on
 from ollama_audit.exposure.terrain import Terrain
 from ollama_audit.exposure.ways import ways
 from ollama_audit.firewall.ports import Ports
-from ollama_audit.firewall.translations import translations
 from ollama_audit.observed import Unknown, known_or
 from ollama_audit.snapshot.network import Listener, NetworkNamespace
 
@@ -48,9 +48,9 @@ def leads_on(terrain: Terrain, namespace: NetworkNamespace, listener: Listener) 
     what came of one on the way of another says nothing about it alone.
     """
     first = _Socket(namespace, listener)
-    if first.key not in terrain.leading:
-        terrain.leading[first.key] = any(each.ollama for each in _led_to(terrain, first))
-    return terrain.leading[first.key]
+    return terrain.judged.once(
+        "leads on", first.key, lambda: any(each.ollama for each in _led_to(terrain, first))
+    )
 
 
 def _led_to(terrain: Terrain, first: _Socket) -> Iterator[_Ahead]:
@@ -58,21 +58,15 @@ def _led_to(terrain: Terrain, first: _Socket) -> Iterator[_Ahead]:
     seen = {first.key}
     waiting = [first]
     while waiting:
-        ahead = _ahead(terrain, waiting.pop())
+        at = waiting.pop()
+        ahead = terrain.judged.once("ahead", at.key, partial(_ahead, terrain, at))
         yield ahead
         waiting += [each for each in ahead.sockets if each.key not in seen]
         seen |= {each.key for each in ahead.sockets}
 
 
 def _ahead(terrain: Terrain, at: _Socket) -> _Ahead:
-    """What is ahead of one listener; worked out once."""
-    if at.key not in terrain.ahead:
-        terrain.ahead[at.key] = _look_ahead(terrain, at)
-    found: _Ahead = terrain.ahead[at.key]
-    return found
-
-
-def _look_ahead(terrain: Terrain, at: _Socket) -> _Ahead:
+    """What is ahead of one listener."""
     evidence = proof(terrain, at.namespace, at.listener)
     if evidence is not None and evidence.leads:
         return _Ahead(ollama=True)
@@ -96,7 +90,7 @@ def _behind(terrain: Terrain, steps: tuple[Onward, ...]) -> _Ahead:
     found: dict[tuple[int, Listener], _Socket] = {}
     for (_, address, port), namespace in targets.items():
         for place in _places(terrain, namespace, address):
-            if isinstance(place.listeners, Unknown) or translated_ports(place) >> port & 1:
+            if isinstance(place.listeners, Unknown) or translated_ports(terrain, place) >> port & 1:
                 return _Ahead(ollama=True)
             found |= {each.key: each for each in _listening(place, port)}
     nowhere = any(step.namespace is None and not step.guess for step in steps)
@@ -110,7 +104,7 @@ def _places(
     places = {way.namespace.inode: way.namespace for way in ways(terrain, namespace, address)}
     if namespace.inode not in places:
         # A router passes it on to whoever has the address.
-        places |= {inner.inode: inner for inner, _ in terrain.held(address)}
+        places |= {inner.inode: inner for inner, _ in terrain.wires.held(address)}
     return places.values()
 
 
@@ -123,7 +117,7 @@ def _listening(namespace: NetworkNamespace, port: int) -> Iterator[_Socket]:
 
 def port_leads(terrain: Terrain, namespace: NetworkNamespace, port: int) -> bool:
     """Whether a port of a namespace, at whatever address, may lead to Ollama."""
-    if isinstance(namespace.listeners, Unknown) or translated_ports(namespace) >> port & 1:
+    if isinstance(namespace.listeners, Unknown) or translated_ports(terrain, namespace) >> port & 1:
         return True
     return any(leads_on(terrain, *socket) for socket in _listening(namespace, port))
 
@@ -139,9 +133,9 @@ def leading_ports(terrain: Terrain, namespace: NetworkNamespace) -> frozenset[in
     )
 
 
-def translated_ports(namespace: NetworkNamespace) -> Ports:
+def translated_ports(terrain: Terrain, namespace: NetworkNamespace) -> Ports:
     """The ports that rules of a namespace may translate."""
-    found = translations(namespace)
+    found = terrain.translations(namespace)
     if isinstance(found, Unknown):
         return 0
     ports = 0

@@ -11,7 +11,7 @@ from ollama_audit.exposure.approach import Approach, Arrival, approach
 from ollama_audit.exposure.assess import assess
 from ollama_audit.exposure.model import Login
 from ollama_audit.exposure.survey import deciding
-from ollama_audit.exposure.terrain import Terrain
+from ollama_audit.exposure.terrain import Terrain, terrain_of
 from ollama_audit.exposure.zones import own_addresses
 from ollama_audit.firewall.answer import LOCAL_CLIENT, Query
 from ollama_audit.observed import Unknown
@@ -22,7 +22,7 @@ Address = IPv4Address | IPv6Address
 
 
 def answer(
-    snapshot: HostSnapshot,
+    host: HostSnapshot | Terrain,
     sources: tuple[Address, ...],
     targets: tuple[tuple[Address, int], ...],
     in_interface: str = "",
@@ -33,8 +33,8 @@ def answer(
     loopback interface for a source that is an address of the host itself. Without targets, every
     endpoint is one, at each address at which somebody may reach it.
     """
-    terrain = Terrain(snapshot)
-    targets = targets or _everywhere(snapshot)
+    terrain = terrain_of(host)
+    targets = targets or _everywhere(terrain)
     return ReachReport(
         answers=tuple(
             _answer(terrain, source, target, port, in_interface)
@@ -45,13 +45,13 @@ def answer(
     )
 
 
-def _everywhere(snapshot: HostSnapshot) -> tuple[tuple[Address, int], ...]:
+def _everywhere(terrain: Terrain) -> tuple[tuple[Address, int], ...]:
     """The addresses of every endpoint, those of the wildcard written out.
 
     Tunnels are left out: nobody on this host's networks gets into one by an address of it.
     """
     found: dict[tuple[Address, int], None] = {}
-    for endpoint in assess(snapshot).endpoints:
+    for endpoint in assess(terrain).endpoints:
         if not endpoint.address:
             continue
         named = [endpoint.address] if not ip_address(endpoint.address).is_unspecified else []
@@ -88,7 +88,7 @@ def _answer(
         reason = "the translation beyond this host that takes it up is for another client"
         return replace(given, reach=Verdict.NO, login=Login.NONE, because=(reason,))
     interface = in_interface or _ingress(terrain, namespace, source, inner)
-    if not interface and (held := terrain.beside(str(inner))):
+    if not interface and (held := terrain.wires.beside(str(inner))):
         namespace, interface = held[0], held[1].name
     given = replace(given, in_interface=interface)
     if not interface:
@@ -119,7 +119,7 @@ def _ingress(
     family = Family.IPV4 if source.version == 4 else Family.IPV6
     if source in own_addresses(namespace, family):
         return LOCAL_CLIENT
-    owner = terrain.interface(namespace, str(target))
+    owner = terrain.wires.interface(namespace, str(target))
     return owner.name if owner else ""
 
 

@@ -16,7 +16,7 @@ from ollama_audit.exposure.forwarders.relays.target import literal
 from ollama_audit.exposure.forwarders.step import PASSES_BYTES
 from ollama_audit.exposure.leading import translated_ports
 from ollama_audit.exposure.sockets import candidates
-from ollama_audit.exposure.terrain import Terrain
+from ollama_audit.exposure.terrain import Terrain, terrain_of
 from ollama_audit.exposure.ways import ways
 from ollama_audit.firewall.answer import LOCAL_CLIENT, Effect, Query
 from ollama_audit.observed import Unknown, known_or
@@ -59,9 +59,9 @@ _Seen: TypeAlias = tuple[tuple[int, Listener], ...]
 """The listeners that the way so far has passed, by the inode of their network namespace."""
 
 
-def questions(snapshot: HostSnapshot) -> tuple[Question, ...]:
+def questions(host: HostSnapshot | Terrain) -> tuple[Question, ...]:
     """A question for every listener, with the reason for each that is not to be asked."""
-    terrain = Terrain(snapshot)
+    terrain = terrain_of(host)
     return tuple(
         Question(
             namespace=namespace.inode,
@@ -106,10 +106,10 @@ def _astray(terrain: Terrain, namespace: NetworkNamespace, listener: Listener) -
         return f"it serves {listener.device} only"
     at = listener.at_hand
     if not listener.ip.is_loopback and not listener.wildcard:
-        owner = terrain.interface(namespace, at)
+        owner = terrain.wires.interface(namespace, at)
         if owner is None or listener.ip.is_link_local:
             return f"{at} is not an address of this host that can be asked"
-    if not translated_ports(namespace) >> listener.port & 1:
+    if not translated_ports(terrain, namespace) >> listener.port & 1:
         return ""
     query = Query(
         family=Family.IPV6 if ":" in at else Family.IPV4,
@@ -179,10 +179,12 @@ def _leads(terrain: Terrain, listener: Listener, step: Onward, seen: _Seen) -> s
         direct = step.hop.kind in {"reverse-proxy", "application"}
         return _by_port(listener, unclear) if direct else unclear
     spaces = [step.namespace]
-    if terrain.interface(step.namespace, step.address) is None:
+    if terrain.wires.interface(step.namespace, step.address) is None:
         there = ways(terrain, step.namespace, step.address)
-        spaces = [way.namespace for way in there if terrain.interface(way.namespace, step.address)]
-        spaces = spaces or [held for held, _ in terrain.held(step.address) if there]
+        spaces = [
+            way.namespace for way in there if terrain.wires.interface(way.namespace, step.address)
+        ]
+        spaces = spaces or [held for held, _ in terrain.wires.held(step.address) if there]
     if not spaces:
         return f"it may lead to {step.address}, which is not on this host"
     family = Family.IPV6 if ":" in step.address else Family.IPV4

@@ -2,81 +2,60 @@
 
 from __future__ import annotations
 
-from functools import cached_property, lru_cache
-from ipaddress import IPv4Network, IPv6Network, ip_address
-from operator import is_
-from typing import Any
+from copy import copy
+from functools import cached_property
+from ipaddress import ip_address
 
 from msgspec.structs import replace
 
 from ollama_audit.exposure.containers import Containers
+from ollama_audit.exposure.memo import Memo
 from ollama_audit.exposure.model import JudgedBy
 from ollama_audit.exposure.shields import shielded, stopped
-from ollama_audit.exposure.zones import public, uplink_of
+from ollama_audit.exposure.wires import Wires
+from ollama_audit.exposure.zones import public
 from ollama_audit.firewall.answer import Query, Reach
 from ollama_audit.firewall.reach import reach
-from ollama_audit.observed import Known, Unknown, known_or
+from ollama_audit.firewall.translations import Translations, translations
+from ollama_audit.observed import Known, Observed, Unknown, known_or
 from ollama_audit.snapshot.edge import Forwarding
 from ollama_audit.snapshot.host import HostSnapshot
-from ollama_audit.snapshot.network import Interface, Listener, NetworkNamespace
+from ollama_audit.snapshot.network import Listener, NetworkNamespace
 from ollama_audit.snapshot.probe import Probe
 from ollama_audit.snapshot.process import OllamaServer, Process
 from ollama_audit.snapshot.service import SshSession, SystemdUnit
 
 
-class _Facts:
-    """What a snapshot holds but for the answers of its listeners; equal when it is the same."""
-
-    def __init__(self, snapshot: HostSnapshot) -> None:
-        names = (name for name in snapshot.__struct_fields__ if name != "probes")
-        self.parts = tuple(getattr(snapshot, name) for name in names)
-
-    def __hash__(self) -> int:
-        return hash(tuple(map(id, self.parts)))
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Facts) and all(map(is_, self.parts, other.parts))
-
-
-@lru_cache(maxsize=1)
-def _steps(_: _Facts) -> dict[tuple[int, Listener], Any]:
-    """Where to keep the steps of one host's listeners.
-
-    An audit looks at a host twice, to find out whom to ask and again with the answers, and the
-    configuration of a large proxy takes long to follow.
-    """
-    return {}
-
-
 class Terrain:
-    """One host's namespaces, servers and sockets by their keys; filter answers are kept."""
+    """One host's namespaces, servers and sockets by their keys, and what was worked out of them."""
 
     def __init__(self, snapshot: HostSnapshot) -> None:
+        self.memo = Memo()
+        """Answers that do not depend on what listeners answered."""
+        self._hear(snapshot)
+
+    def _hear(self, snapshot: HostSnapshot) -> None:
         self.snapshot = snapshot
-        self._answers: dict[tuple[int, Query], Reach] = {}
-        self._holders: dict[tuple[str, int, str], tuple[tuple[NetworkNamespace, Interface], ...]]
-        self._holders = {}
-        self._owned: dict[int, dict[str, Interface]] = {}
-        self._segments: dict[int, frozenset[tuple[int, int]]] = {}
-        self._networks: dict[int, list[tuple[IPv4Network | IPv6Network, str]]] = {}
-        self.steps = _steps(_Facts(snapshot))
-        """What each listener's owner does with a connection, once it was worked out."""
-        self.leading: dict[tuple[int, Listener], bool] = {}
-        """Whether each listener may lead to Ollama, once it was worked out."""
-        self.ahead: dict[tuple[int, Listener], Any] = {}
-        """What is next behind each listener, once it was worked out."""
-        self.passed: dict[tuple[int, str, int], Any] = {}
-        """Where a process of a namespace gets that connects to an address and port."""
-        self.landed: dict[tuple[int, Listener, int], Any] = {}
-        """Where connections of an IP version lead that a listener accepts."""
-        self.loops = 0
-        """How often a way was given up as it came back to where it had been."""
+        self.judged = Memo()
+        """Answers that do."""
+        asked = known_or(snapshot.probes, ())
+        self.probes = {(each.namespace, each.address, each.port): each for each in asked}
+        """What listeners answered, by the inode of their namespace, bind address and port."""
+
+    def answered(self, probes: Observed[tuple[Probe, ...]]) -> Terrain:
+        """The same host with what its listeners answered.
+
+        Whom to ask is found out by the way to Ollama as it is configured, which takes long to
+        follow through a large proxy: it is followed once.
+        """
+        found = copy(self)
+        found._hear(replace(self.snapshot, probes=probes))  # noqa: SLF001 - of its own kind
+        return found
 
     @cached_property
-    def probes(self) -> dict[tuple[int, str, int], Probe]:
-        """What listeners answered, by the inode of their namespace, bind address and port."""
-        asked = known_or(self.snapshot.probes, ())
-        return {(each.namespace, each.address, each.port): each for each in asked}
+    def wires(self) -> Wires:
+        """How the namespaces are joined."""
+        return Wires(self.namespaces)
 
     @cached_property
     def namespaces(self) -> dict[int, NetworkNamespace]:
@@ -102,10 +81,10 @@ class Terrain:
         listeners = tuple(_without(each, away) for each in namespace.listeners.value)
         return replace(namespace, listeners=Known(listeners, namespace.listeners.source))
 
-    @cached_property
+    @property
     def host(self) -> NetworkNamespace | None:
         """The host's own network namespace, None when it could not be read."""
-        return next((n for n in self.namespaces.values() if n.host), None)
+        return self.wires.host
 
     @property
     def rulesets(self) -> tuple[JudgedBy, ...]:
@@ -144,18 +123,6 @@ class Terrain:
         """What to call a namespace that is not the host's: its container, else its own name."""
         inhabitants = self._inhabitants.get(namespace.inode, [])
         return self.containers.name_of_network(namespace, inhabitants)
-
-    def kept_apart(self, address: str, host: NetworkNamespace) -> bool:
-        """Whether an address is only that of containers which the host itself cannot reach."""
-        held = self._held.get(address, ())
-        return bool(held) and all(isolated(host, interface) for _, interface in held)
-
-    def beside(self, address: str) -> tuple[NetworkNamespace, Interface] | None:
-        """The container that has an address of its own on a network that the host is on, too."""
-        for namespace, interface in self._held.get(address, ()):
-            if self.host is not None and uplink_of(self.host, interface) is not None:
-                return namespace, interface
-        return None
 
     @cached_property
     def units(self) -> dict[tuple[str, str], SystemdUnit]:
@@ -208,111 +175,21 @@ class Terrain:
         )
 
     def filtered(self, namespace: NetworkNamespace, query: Query) -> Reach:
-        """The packet filter's answer, computed once."""
-        key = (namespace.inode, query)
-        if key not in self._answers:
+        """The packet filter's answer."""
+
+        def ask() -> Reach:
             shut = (namespace.inode, query.interface) in self._shielded
-            self._answers[key] = stopped(query) if shut else reach(namespace, query)
-        return self._answers[key]
+            return stopped(query) if shut else reach(namespace, query)
+
+        return self.memo.once("filtered", (namespace.inode, query), ask)
+
+    def translations(self, namespace: NetworkNamespace) -> Translations | Unknown:
+        """What the rules of a namespace may do with destinations."""
+        return self.memo.once("translations", namespace.inode, lambda: translations(namespace))
 
     @cached_property
     def _shielded(self) -> frozenset[tuple[int, str]]:
         return shielded(self.snapshot)
-
-    @cached_property
-    def _held(self) -> dict[str, list[tuple[NetworkNamespace, Interface]]]:
-        """The namespaces and interfaces that own an address; the host's own are left out."""
-        found: dict[str, list[tuple[NetworkNamespace, Interface]]] = {}
-        for namespace in self.namespaces.values():
-            for interface in known_or(namespace.interfaces, ()):
-                if namespace.host or interface.loopback:
-                    continue
-                for own in interface.addresses:
-                    found.setdefault(own.address, []).append((namespace, interface))
-        return found
-
-    def held(self, address: str) -> tuple[tuple[NetworkNamespace, Interface], ...]:
-        """Every namespace but the host's that has an address, and its interface with it."""
-        return tuple(self._held.get(address, ()))
-
-    @cached_property
-    def _veths(self) -> dict[tuple[int, int], list[tuple[NetworkNamespace, Interface]]]:
-        """Ends of veths by their own index and the other end's; the host's first."""
-        found: dict[tuple[int, int], list[tuple[NetworkNamespace, Interface]]] = {}
-        for namespace in sorted(self.namespaces.values(), key=lambda each: not each.host):
-            for interface in known_or(namespace.interfaces, ()):
-                if interface.kind == "veth" and interface.parent:
-                    key = interface.index, interface.parent
-                    found.setdefault(key, []).append((namespace, interface))
-        return found
-
-    def outer_end(self, inner: Interface) -> tuple[NetworkNamespace, Interface] | None:
-        """The other end of a container's veth (veth(4)), and the namespace that it is in."""
-        if inner.kind != "veth" or not inner.parent:
-            return None
-        return next(iter(self._veths.get((inner.parent, inner.index), ())), None)
-
-    def segment(self, inner: Interface) -> tuple[int, int] | None:
-        """What tells whether two containers' interfaces are on one wire; None when it is not told.
-
-        The bridge that joins their veths, or the device below their macvlans.
-        """
-        if inner.kind in {"macvlan", "ipvlan"} and inner.parent:
-            return 0, inner.parent
-        outer = self.outer_end(inner)
-        return (outer[0].inode, outer[1].master) if outer and outer[1].master else None
-
-    def segments(self, namespace: NetworkNamespace) -> frozenset[tuple[int, int]]:
-        """The wires that a namespace is on, as far as they are told; worked out once."""
-        if namespace.inode not in self._segments:
-            found = (self.segment(each) for each in known_or(namespace.interfaces, ()))
-            self._segments[namespace.inode] = frozenset(each for each in found if each)
-        return self._segments[namespace.inode]
-
-    def holders(
-        self, address: str, beside: NetworkNamespace, egress: str = ""
-    ) -> tuple[tuple[NetworkNamespace, Interface], ...]:
-        """Where packets from a namespace to an address end: another one, and its interface there.
-
-        Several namespaces may have the same private address, so those count that are linked to
-        this one, by `egress` if that is known; if there are none, those of which it is not told.
-        """
-        key = (address, beside.inode, egress)
-        if key not in self._holders:
-            links = [
-                (linked(beside, interface, egress), (namespace, interface))
-                for namespace, interface in self._held.get(address, ())
-                if namespace.inode != beside.inode
-            ]
-            sure = tuple(held for link, held in links if link)
-            self._holders[key] = sure or tuple(held for link, held in links if link is None)
-        return self._holders[key]
-
-    def interface(self, namespace: NetworkNamespace, address: str) -> Interface | None:
-        """The interface of a namespace that owns an address; loopback for 127.0.0.0/8."""
-        if namespace.inode not in self._owned:
-            self._owned[namespace.inode] = {
-                own.address: interface
-                for interface in reversed(known_or(namespace.interfaces, ()))
-                for own in interface.addresses
-            }
-        found = self._owned[namespace.inode].get(address)
-        if found is None and address.startswith("127."):
-            return next((i for i in known_or(namespace.interfaces, ()) if i.loopback), None)
-        return found
-
-    def neighbour(self, namespace: NetworkNamespace, address: str) -> str:
-        """The namespace's own address in the connected network of `address`, or empty."""
-        if namespace.inode not in self._networks:
-            self._networks[namespace.inode] = [
-                (own.network, own.address)
-                for interface in known_or(namespace.interfaces, ())
-                for own in interface.addresses
-            ]
-        target = ip_address(address)
-        return next(
-            (own for network, own in self._networks[namespace.inode] if target in network), ""
-        )
 
     def served(self, namespace: NetworkNamespace) -> tuple[tuple[str, int], ...]:
         """Where Ollama listens in a namespace: addresses at which it is reached from within."""
@@ -338,28 +215,6 @@ def _without(listener: Listener, away: set[int]) -> Listener:
     return replace(listener, owners=Known(near, "/proc/PID/fd"))
 
 
-def isolated(host: NetworkNamespace, inner: Interface) -> bool:
-    """Whether a container and the host share a device that keeps them apart.
-
-    A macvlan or ipvlan never talks to the device below it (ip-link(8)).
-    """
-    below = (each.index for each in known_or(host.interfaces, ()))
-    return inner.kind in {"macvlan", "ipvlan"} and inner.parent in below
-
-
-def linked(beside: NetworkNamespace, inner: Interface, egress: str = "") -> bool | None:
-    """Whether packets that leave a namespace can come in by another one's interface.
-
-    They can over a veth, directly or through a bridge (veth(4), ip-link(8)). They cannot over a
-    macvlan or ipvlan, which the device below it does not talk to, nor over a tap that a program
-    holds, such as slirp4netns. None when it is not told, as of overlays.
-    """
-    if inner.kind in {"macvlan", "ipvlan", "tun"}:
-        return False
-    if inner.kind != "veth" or not inner.parent:
-        return None
-    for outer in known_or(beside.interfaces, ()):
-        if outer.kind == "veth" and (outer.index, outer.parent) == (inner.parent, inner.index):
-            masters = [i for i in known_or(beside.interfaces, ()) if i.index == outer.master]
-            return not egress or egress in {outer.name, *(master.name for master in masters)}
-    return False
+def terrain_of(host: HostSnapshot | Terrain) -> Terrain:
+    """The terrain of a host of which there may be one at hand."""
+    return host if isinstance(host, Terrain) else Terrain(host)

@@ -25,7 +25,6 @@ from ollama_audit.firewall.translations import (
     Kind,
     Translation,
     Translations,
-    translations,
 )
 from ollama_audit.observed import Known, Unknown, known_or
 from ollama_audit.snapshot.network import Family, Listener, NetworkNamespace
@@ -80,7 +79,7 @@ class Doors(NamedTuple):
 
 def doors(terrain: Terrain, namespace: NetworkNamespace) -> Doors:
     """The ports of a namespace that a translation may take to Ollama, ascending."""
-    read = translations(namespace)
+    read = terrain.translations(namespace)
     if isinstance(read, Unknown):
         return Doors()  # every question about this namespace is answered so
     if not read.translations:
@@ -149,7 +148,7 @@ class _Plan:
             self.namespace, _FAMILIES[each.version]
         ):
             return [self.namespace]
-        held = self.terrain.holders(_address(target.address, each.version), self.namespace)
+        held = self.terrain.wires.holders(_address(target.address, each.version), self.namespace)
         return [inner for inner, _ in held]
 
     def _leads(self, each: Translation, port: int) -> bool:
@@ -174,7 +173,7 @@ class _Plan:
             return EVERY_PORT
         found = spans((port, port) for end in ends for port in leading_ports(self.terrain, end))
         for end in ends:
-            found |= translated_ports(end) if end is not self.namespace else 0
+            found |= translated_ports(self.terrain, end) if end is not self.namespace else 0
         return found if ends else 1 << _DEFAULT_PORT
 
 

@@ -31,18 +31,18 @@ def ways(terrain: Terrain, namespace: NetworkNamespace, address: str) -> tuple[W
 
     Of several ways it is not known which one is taken.
     """
-    if terrain.interface(namespace, address) is not None:
+    if terrain.wires.interface(namespace, address) is not None:
         return (Way(namespace, LOCAL_CLIENT, address),)
-    source = terrain.neighbour(namespace, address)
-    segments = terrain.segments(namespace)
+    source = terrain.wires.neighbour(namespace, address)
+    segments = terrain.wires.segments(namespace)
     near = [
         Way(inner, interface.name, source)
-        for inner, interface in terrain.held(address)
-        if inner.inode != namespace.inode and terrain.segment(interface) in segments
+        for inner, interface in terrain.wires.held(address)
+        if inner.inode != namespace.inode and terrain.wires.segment(interface) in segments
     ]
     near = near or [
         Way(inner, interface.name, source)
-        for inner, interface in terrain.holders(address, namespace)
+        for inner, interface in terrain.wires.holders(address, namespace)
     ]
     return tuple(near or _through_routers(terrain, namespace, address))
 
@@ -51,12 +51,12 @@ def _through_routers(terrain: Terrain, namespace: NetworkNamespace, address: str
     """The namespaces that have the other end of the links by which the address is routed."""
     for own in _egress(namespace, address):
         source = _address(own, address)
-        if own.kind == "tun" and terrain.host and terrain.interface(terrain.host, address):
+        if own.kind == "tun" and terrain.host and terrain.wires.interface(terrain.host, address):
             # A helper holds it, and connects for the container as a program of the host.
             yield Way(terrain.host, LOCAL_CLIENT, address)
-        elif (outer := terrain.outer_end(own)) is not None:
+        elif (outer := terrain.wires.outer_end(own)) is not None:
             router, device = outer
-            if terrain.interface(router, address) or terrain.held(address):
+            if terrain.wires.interface(router, address) or terrain.wires.held(address):
                 masters = (i for i in known_or(router.interfaces, ()) if i.index == device.master)
                 yield Way(router, next(masters, device).name, source)
 

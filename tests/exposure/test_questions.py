@@ -5,11 +5,16 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from ollama_audit.exposure.forwarders import onward
+from ollama_audit.exposure.leading import leads_on
+from ollama_audit.exposure.memo import Memo
 from ollama_audit.exposure.questions import questions
 from ollama_audit.exposure.terrain import Terrain
+from ollama_audit.observed import known_or
 from ollama_audit.rule import Known, Listener, Process
 from ollama_audit.snapshot.configuration import Configuration
 from ollama_audit.snapshot.network import Family, Interface, InterfaceAddress
+from tests.exposure.probed import TAGS, VERSION, probed, unknown_program
 from tests.exposure.proxied import PROXY, configured
 from tests.exposure.test_ways import container, machine
 from tests.hosts import HIDDEN, host, listener, namespace, namespaces, process
@@ -135,11 +140,33 @@ def test_a_proxy_that_leads_to_another_machine_is_not_asked(server: str, why: st
 
 
 def test_what_was_worked_out_for_the_questions_serves_the_judgement() -> None:
-    snapshot = host().snapshot
-    asked = replace(snapshot, probes=Known((), "GET /api/version"))
-    other = replace(snapshot, processes=(process(61),))
-    assert Terrain(asked).steps is Terrain(snapshot).steps
-    assert Terrain(other).steps is not Terrain(snapshot).steps
+    """The way of a program is not followed again with the answers; what they prove counts."""
+    own = listener("0.0.0.0:80", owners=PROXY)
+    asking = Terrain(unknown_program(None))
+    space = known_or(asking.snapshot.namespaces, ())[0]
+    steps = onward(asking, space, own, (PROXY,))
+    assert not leads_on(asking, space, own)
+
+    heard = asking.answered(Known((probed(VERSION, TAGS),), "GET /api/version"))
+
+    assert onward(heard, space, own, (PROXY,)) is steps
+    assert leads_on(heard, space, own)
+    assert not leads_on(asking, space, own)
+
+
+def test_a_memo_keeps_what_does_not_depend_on_where_the_search_came_from() -> None:
+    memo = Memo()
+    turns = iter(range(9))
+
+    def around() -> int:
+        memo.give_up()
+        return next(turns)
+
+    assert [memo.once("whole", 1, lambda: next(turns)) for _ in range(2)] == [0, 0]
+    assert [memo.once("cut", 1, around) for _ in range(2)] == [1, 2]
+    assert memo.once("outer", 1, lambda: memo.once("cut", 1, around)) == 3
+    assert memo.once("outer", 1, lambda: next(turns)) == 4
+    assert memo.once("whole", 2, lambda: next(turns)) == 5
 
 
 def test_a_proxy_in_a_container_is_followed_to_its_neighbour() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from ollama_audit.exposure.terrain import Terrain, linked
+from ollama_audit.exposure.terrain import Terrain
+from ollama_audit.exposure.wires import Wires
 from ollama_audit.observed import Known
 from ollama_audit.snapshot.network import (
     Family,
@@ -52,12 +53,12 @@ OUTER = having(namespace(), BRIDGE, OTHER, PORT)
 def test_a_veth_links_its_two_ends_and_what_its_bridge_joins(
     interface: Interface, egress: str, expected: object
 ) -> None:
-    assert linked(OUTER, interface, egress) is expected
+    assert Wires({OUTER.inode: OUTER}).linked(OUTER, interface, egress) is expected
 
 
 def held(*spaces: NetworkNamespace, egress: str = "docker0") -> list[int]:
     terrain = Terrain(host(namespaces=namespaces(OUTER, *spaces)).snapshot)
-    return [space.inode for space, _ in terrain.holders("172.17.0.2", OUTER, egress)]
+    return [space.inode for space, _ in terrain.wires.holders("172.17.0.2", OUTER, egress)]
 
 
 def test_of_equal_addresses_the_linked_one_counts() -> None:

@@ -157,11 +157,11 @@ def onward(
     terrain: Terrain, namespace: NetworkNamespace, listener: Listener, owners: tuple[int, ...]
 ) -> tuple[Onward, ...]:
     """The steps that the owners of a listener may take with a connection, worked out once."""
-    key = (namespace.inode, listener)
-    if key not in terrain.steps:
-        terrain.steps[key] = _onward(terrain, namespace, listener, owners)
-    found: tuple[Onward, ...] = terrain.steps[key]
-    return found
+    return terrain.memo.once(
+        "onward",
+        (namespace.inode, listener),
+        lambda: _onward(terrain, namespace, listener, owners),
+    )
 
 
 def _onward(

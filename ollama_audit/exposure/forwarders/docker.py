@@ -27,7 +27,7 @@ def docker_proxy(
     if not address or not port.isdecimal():
         reason = f"the arguments of docker-proxy ({process.pid}) are not understood"
         return (unclear(process, reason, kind="docker-proxy"),)
-    names = [terrain.name_of_network(each) for each, _ in terrain.holders(address, namespace)]
+    names = [terrain.name_of_network(each) for each, _ in terrain.wires.holders(address, namespace)]
     target = f"port {port} of {names[0]}" if len(names) == 1 else f"{address}:{port}"
     hop = Hop(kind="docker-proxy", name=f"docker-proxy to {target}", pid=process.pid)
     return (Onward(hop=hop, namespace=namespace, address=address, port=int(port)),)

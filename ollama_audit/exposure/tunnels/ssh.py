@@ -77,7 +77,7 @@ def _is_here(host: str, client: Client) -> bool:
     address = literal(host)
     if not address or client.namespace is None:
         return False
-    return client.terrain.interface(client.namespace, address) is not None
+    return client.terrain.wires.interface(client.namespace, address) is not None
 
 
 def _configured(client: Client, alias: str) -> tuple[str, tuple[Forward, ...]]:

@@ -128,8 +128,8 @@ class Application:
         return any(
             step.address
             and (
-                self.terrain.interface(self.namespace, step.address) is not None
-                or bool(self.terrain.holders(step.address, self.namespace))
+                self.terrain.wires.interface(self.namespace, step.address) is not None
+                or bool(self.terrain.wires.holders(step.address, self.namespace))
             )
             for step in steps
         )
