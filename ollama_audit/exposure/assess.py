@@ -6,12 +6,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ollama_audit.addresses import AddressSet
-from ollama_audit.exposure.approach import Arrival, server_hop
+from ollama_audit.exposure.arrival import Arrival
 from ollama_audit.exposure.attempts import Attempt, attempts, unasked
 from ollama_audit.exposure.beyond import beyond_host
 from ollama_audit.exposure.browser import host_check, origin_check
 from ollama_audit.exposure.filters import filters
 from ollama_audit.exposure.gaps import gaps
+from ollama_audit.exposure.landing import server_hop
 from ollama_audit.exposure.leading import leads_on
 from ollama_audit.exposure.model import Endpoint, Exposure, Gap, Login
 from ollama_audit.exposure.sockets import families
