@@ -11,6 +11,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+from itertools import islice
 from typing import Final, Self
 
 BITS: Final = {4: 32, 6: 128}
@@ -209,15 +210,21 @@ class AddressSet:
         """The smallest cover by networks, ascending; at most `limit` of them."""
         bits = BITS[self.version]
         network = IPv4Network if self.version == 4 else IPv6Network
-        result: list[IPv4Network | IPv6Network] = []
+        cover = islice(self._cover(), limit)
+        return tuple(network((first, bits - step)) for first, step in cover)
+
+    @property
+    def network_count(self) -> int:
+        """How many networks the smallest cover has."""
+        return sum(1 for _ in self._cover())
+
+    def _cover(self) -> Iterator[tuple[int, int]]:
+        """The smallest cover by networks: the first address of each, and its size as a power."""
+        bits = BITS[self.version]
         for start, last in self.ranges():
             first = start
             while first <= last:
-                if limit is not None and len(result) >= limit:
-                    return tuple(result)
                 aligned = (first & -first).bit_length() - 1 if first else bits
-                fitting = (last - first + 1).bit_length() - 1
-                step = min(aligned, fitting)
-                result.append(network((first, bits - step)))
+                step = min(aligned, (last - first + 1).bit_length() - 1)
+                yield first, step
                 first += 1 << step
-        return tuple(result)

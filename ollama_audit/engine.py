@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ollama_audit import __version__
@@ -41,8 +42,7 @@ def judge(rule: Rule, host: Host) -> Outcome:
 def evaluate(rules: tuple[Rule, ...], host: Host) -> tuple[Finding, ...]:
     """A finding for every rule, in the order of the rules."""
     outcomes = {rule.name: judge(rule, host) for rule in rules}
-    failed = {name for name, outcome in outcomes.items() if outcome.status is Status.FAIL}
-    return tuple(_finding(rule, outcomes[rule.name], host, failed) for rule in rules)
+    return tuple(_finding(rule, outcomes[rule.name], host, outcomes) for rule in rules)
 
 
 def report(host: Host, selection: Selection, *, duration_s: float) -> Report:
@@ -76,7 +76,14 @@ def found_ollama(snapshot: HostSnapshot) -> bool:
     return running or bool(snapshot.installations)
 
 
-def _finding(rule: Rule, outcome: Outcome, host: Host, failed: set[str]) -> Finding:
+def _explains(cause: Outcome | None, effect: Outcome) -> bool:
+    """Whether one failure is all that is behind another: it covers every endpoint of it."""
+    if cause is None or cause.status is not Status.FAIL or effect.status is not Status.FAIL:
+        return False
+    return not effect.endpoints or set(effect.endpoints) <= set(cause.endpoints)
+
+
+def _finding(rule: Rule, outcome: Outcome, host: Host, outcomes: Mapping[str, Outcome]) -> Finding:
     is_failure = outcome.status is Status.FAIL
     remedies = [remedy for remedy in rule.remedies if is_failure and remedy.applies(host)]
     return Finding(
@@ -88,9 +95,10 @@ def _finding(rule: Rule, outcome: Outcome, host: Host, failed: set[str]) -> Find
         declared_severity=rule.severity,
         summary=outcome.summary,
         evidence=outcome.evidence,
+        endpoints=outcome.endpoints,
         cure=outcome.cure,
         cause=rule.cause,
-        caused_by=rule.cause if is_failure and rule.cause in failed else "",
+        caused_by=rule.cause if _explains(outcomes.get(rule.cause), outcome) else "",
         remedies=tuple(
             FindingRemedy(name=r.name, title=r.title, disruption=r.disruption) for r in remedies
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 import msgspec
@@ -53,6 +54,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """The effective severity where the circumstances change the declared one."""
     cure: str = ""
     """For an unknown: the command or action that would settle it."""
+    endpoints: tuple[str, ...] = ()
+    """For a failure: the ids of the endpoints that it is about, where it is about endpoints."""
 
 
 def passed(summary: str, evidence: tuple[Evidence, ...] = ()) -> Outcome:
@@ -61,7 +64,11 @@ def passed(summary: str, evidence: tuple[Evidence, ...] = ()) -> Outcome:
 
 
 def failed(
-    summary: str, evidence: tuple[Evidence, ...], *, severity: Severity | None = None
+    summary: str,
+    evidence: tuple[Evidence, ...],
+    *,
+    severity: Severity | None = None,
+    endpoints: Iterable[str] = (),
 ) -> Outcome:
     """The host is not as it should be, and this is how we know.
 
@@ -70,7 +77,13 @@ def failed(
     """
     if not evidence:
         raise ValueError("a failure needs evidence")
-    return Outcome(status=Status.FAIL, summary=summary, evidence=evidence, severity=severity)
+    return Outcome(
+        status=Status.FAIL,
+        summary=summary,
+        evidence=evidence,
+        severity=severity,
+        endpoints=tuple(dict.fromkeys(endpoints)),
+    )
 
 
 def unknown(

@@ -16,14 +16,7 @@ from ollama_audit.outcome import (
     unread,
 )
 from ollama_audit.snapshot.host import HostSnapshot
-
-_WHO = {
-    Zone.HOST: "programs on this machine",
-    Zone.CONTAINER: "containers on this machine",
-    Zone.LAN: "your local network",
-    Zone.VPN: "your VPN",
-    Zone.INTERNET: "the internet",
-}
+from ollama_audit.words import MOST, joined, listed, plural
 
 
 def unseen(snapshot: HostSnapshot) -> tuple[Unknown, ...]:
@@ -35,10 +28,11 @@ def unseen(snapshot: HostSnapshot) -> tuple[Unknown, ...]:
         return (hidden,)
     if not hidden.value:
         return ()
-    number = f"{hidden.value} process{'' if hidden.value == 1 else 'es'}"
+    number = plural(hidden.value, "process", "processes")
+    among = "it may be another Ollama" if hidden.value == 1 else "another Ollama may be among them"
     return (
         Unknown(
-            f"{number} did not show which program runs; another Ollama may be among them",
+            f"{number} did not show which program runs; {among}",
             hidden.source,
             "sudo ollama-audit",
         ),
@@ -71,7 +65,8 @@ def in_doubt(exposure: Exposure, zone: Zone) -> Iterator[Unknown]:
             continue
         for part in endpoint.toward(zone):
             if part.extent is Extent.UNKNOWN or part.uncertain:
-                where = ", ".join(part.uncertain) or _WHO[zone]
+                where = listed(part.uncertain) if len(part.uncertain) <= MOST else zone.who
+                where = where or zone.who
                 why = "; ".join(part.because) or "the deciding rule is not understood"
                 reason = f"whether {where} gets to {endpoint.id} is not known: {why}"
                 yield Unknown(reason, f"endpoint {endpoint.id}", part.cure)
@@ -104,6 +99,7 @@ def reachable_from(
             _sentence(zone, doors),
             tuple(_evidence(endpoint, part) for endpoint, part in doors),
             severity=effective(snapshot, doors, declared),
+            endpoints=(endpoint.id for endpoint, _ in doors),
         )
     doubts = (*in_doubt(exposure, zone), *unseen(snapshot))
     if doubts:
@@ -111,11 +107,11 @@ def reachable_from(
     if not need(snapshot.servers) and not exposure.endpoints:
         return not_applicable("no Ollama server is running")
     if any(part.open for endpoint in exposure.endpoints for part in endpoint.toward(zone)):
-        return passed(f"{_WHO[zone].capitalize()} must log in to use Ollama")
+        return passed(f"{zone.who[0].upper()}{zone.who[1:]} must log in to use Ollama")
     if zone is Zone.INTERNET and exposure.beyond_host:
         decides = tuple(Evidence("beyond this host", said) for said in exposure.beyond_host)
         return passed("Only what is beyond this host keeps the internet from Ollama", decides)
-    return passed(f"Nobody gets to Ollama from {_WHO[zone]}")
+    return passed(f"Nobody gets to Ollama from {zone.who}")
 
 
 def effective(
@@ -142,8 +138,8 @@ def calls_tools(snapshot: HostSnapshot, pid: int = 0) -> bool:
 
 
 def _sentence(zone: Zone, doors: tuple[tuple[Endpoint, ZoneReach], ...]) -> str:
-    at = ", ".join(dict.fromkeys(endpoint.name or endpoint.id for endpoint, _ in doors))
-    networks = ", ".join(dict.fromkeys(net for _, part in doors for net in part.networks))
+    at = joined(dict.fromkeys(endpoint.name or endpoint.id for endpoint, _ in doors))
+    networks = _networks([part for _, part in doors])
     everybody = any(part.extent is Extent.ALL for _, part in doors)
     who = {
         Zone.HOST: "Every program on this machine",
@@ -153,11 +149,18 @@ def _sentence(zone: Zone, doors: tuple[tuple[Endpoint, ZoneReach], ...]) -> str:
         Zone.INTERNET: "Anyone on the internet",
     }[zone]
     if not everybody:
-        who = f"Some of {_WHO[zone]} ({networks})" if networks else f"Some of {_WHO[zone]}"
+        who = f"Part of {zone.who}{f' ({networks})' if networks else ''}"
     far = ", as far as this host decides" if zone is Zone.INTERNET else ""
     only = all(endpoint.only_paths for endpoint, _ in doors)
     can = "run your models" if only else "use, replace or delete your models"
     return f"{who} can {can} at {at} without a login{far}"
+
+
+def _networks(parts: list[ZoneReach]) -> str:
+    """The networks of several entries, link-local ones only where there are no others."""
+    named = dict.fromkeys(network for part in parts for network in part.networks)
+    farther = [network for network in named if not network.startswith("fe80:")]
+    return listed(farther or named, sum(part.more_networks for part in parts))
 
 
 def _path(endpoint: Endpoint) -> str:
@@ -168,11 +171,11 @@ def _path(endpoint: Endpoint) -> str:
 
 
 def _evidence(endpoint: Endpoint, part: ZoneReach) -> Evidence:
-    family = "IPv4" if part.family.bits == 32 else "IPv6"
+    family = part.family.label
     to = f" to {', '.join(part.destinations)}" if part.destinations else ""
     to += f" (from outside {', '.join(part.external)})" if part.external else ""
     through = f" by {', '.join(part.interfaces)}" if part.interfaces else ""
-    networks = ", ".join(part.networks) or "everywhere"
+    networks = listed(part.networks, part.more_networks) or "everywhere"
     if part.zone is Zone.INTERNET and part.extent is Extent.ALL:
         networks = "everywhere on the internet"  # their list is long and says no more
     because = "; ".join(part.because) or "nothing filters it"

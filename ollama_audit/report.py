@@ -68,12 +68,15 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """What the rule weighs in the score, whatever the host."""
     summary: str
     evidence: tuple[Evidence, ...] = ()
+    endpoints: tuple[str, ...] = ()
+    """For a failure that is about endpoints: their ids, as in `Report.endpoints`."""
     cure: str = ""
     """For an unknown: what would settle it."""
     cause: str = ""
     """The rule whose failure would explain a failure of this one, as declared."""
     caused_by: str = ""
-    """`cause`, when both failed: the two are one fault and charged as one."""
+    """`cause`, when both failed, and its failure covers every endpoint of this one: mending it
+    mends this one as well."""
     waiver: Waiver | None = None
     remedies: tuple[FindingRemedy, ...] = ()
     references: tuple[str, ...] = ()

@@ -66,6 +66,7 @@ from ollama_audit.snapshot.network import Family, Listener, NetworkNamespace
 from ollama_audit.snapshot.platform import InitSystem
 from ollama_audit.snapshot.process import Model, OllamaServer, Process, Setting
 from ollama_audit.snapshot.service import EnvironmentFile, SystemdUnit, UnitFile
+from ollama_audit.words import joined, listed
 
 __all__ = [
     "ADVISORIES",
@@ -128,7 +129,9 @@ __all__ = [
     "boolean",
     "calls_tools",
     "failed",
+    "joined",
     "known_or",
+    "listed",
     "log_level",
     "managed_servers",
     "manual_review",

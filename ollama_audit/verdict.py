@@ -6,7 +6,6 @@ reach and login only; what else is wrong with the host is for the findings.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from enum import StrEnum
 
 import msgspec
@@ -14,6 +13,7 @@ import msgspec
 from ollama_audit.exposure.model import Endpoint, Extent, Login, Zone, ZoneReach
 from ollama_audit.report import NO_OLLAMA, Report
 from ollama_audit.snapshot.network import Family
+from ollama_audit.words import MOST, joined, listed
 
 
 class Stance(StrEnum):
@@ -46,9 +46,6 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 _OUTSIDE = (Zone.INTERNET, Zone.LAN, Zone.VPN, Zone.CONTAINER)
 """From the worst to the least, as a sentence lists them."""
-
-_NAMED = 3
-"""How many networks a sentence names before it counts the rest."""
 
 
 def judge(report: Report) -> Verdict:
@@ -114,7 +111,7 @@ def _exposed(report: Report, parts: list[tuple[Endpoint, ZoneReach]]) -> Verdict
         paths = dict.fromkeys(
             path for endpoint, _ in parts for path in endpoint.open_paths or endpoint.only_paths
         )
-        can = f"can use part of Ollama's API ({_listed(list(paths))})"
+        can = f"can use part of Ollama's API ({listed(list(paths))})"
     return Verdict(
         stance=Stance.EXPOSED,
         sentence=f"{_anyone(whole or parts)} {can}{_caveat(report, whole or parts)}. "
@@ -175,7 +172,7 @@ def _whoever(unsure: tuple[ZoneReach, ...]) -> str:
     if len({part.zone for part in unsure}) > 1:
         return "anyone beyond this machine"
     networks = [network for part in unsure for network in part.uncertain]
-    return f"anyone {_where(unsure[0].zone, networks if len(networks) <= _NAMED else [])}"
+    return f"anyone {_where(unsure[0].zone, networks if len(networks) <= MOST else [])}"
 
 
 def _shut(report: Report) -> Verdict:
@@ -188,8 +185,7 @@ def _shut(report: Report) -> Verdict:
     if beyond:
         return Verdict(
             stance=Stance.PROTECTED,
-            sentence=f"Ollama listens on {_listed([bind(endpoint) for endpoint in beyond])}, and "
-            "nothing outside this machine gets through to it.",
+            sentence=f"{_leading(beyond)}, and nothing outside this machine gets through to it.",
             path=_path(beyond[0]),
         )
     names = " and ".join(report.host.ollama_versions[:1])
@@ -198,6 +194,14 @@ def _shut(report: Report) -> Verdict:
         sentence=f"Only programs on this machine can reach Ollama{names and ' '}{names}.",
         path=_path(report.endpoints[0]),
     )
+
+
+def _leading(endpoints: list[Endpoint]) -> str:
+    """Where Ollama itself listens, or what leads to it."""
+    names = listed(bind(endpoint) for endpoint in endpoints)
+    if all(endpoint.hops[:1] and endpoint.hops[0].kind == "socket" for endpoint in endpoints):
+        return f"Ollama listens on {names}"
+    return f"{names} {'leads' if len(endpoints) == 1 else 'lead'} to Ollama"
 
 
 def _on_loopback(endpoint: Endpoint) -> bool:
@@ -234,14 +238,17 @@ def _anyone(parts: list[tuple[Endpoint, ZoneReach]]) -> str:
         if not here:
             continue
         networks = list(dict.fromkeys(network for part in here for network in part.networks))
+        more = sum(part.more_networks for part in here)
         if zone is Zone.INTERNET and any(part.extent is Extent.ALL for part in here):
             families = {part.family for part in here if part.extent is Extent.ALL}
-            partly = [net for part in here if part.family not in families for net in part.networks]
+            rest = [part for part in here if part.family not in families]
+            partly = [network for part in rest for network in part.networks]
             places.append(_whole_internet(families))
-            places += [_where(zone, partly)] if partly else []
+            more = sum(part.more_networks for part in rest)
+            places += [_where(zone, partly, more)] if partly else []
         else:
-            places.append(_where(zone, networks))
-    return f"Anyone {_and(places)}"
+            places.append(_where(zone, networks, more))
+    return f"Anyone {joined(places)}"
 
 
 def _whole_internet(families: set[Family]) -> str:
@@ -250,8 +257,8 @@ def _whole_internet(families: set[Family]) -> str:
     return f"on the {'IPv4' if Family.IPV4 in families else 'IPv6'} internet"
 
 
-def _where(zone: Zone, networks: list[str]) -> str:
-    named = _listed([net for net in networks if not net.startswith("fe80:")] or networks)
+def _where(zone: Zone, networks: list[str], more: int = 0) -> str:
+    named = listed([net for net in networks if not net.startswith("fe80:")] or networks, more)
     match zone:
         case Zone.INTERNET:
             whole = {"0.0.0.0/0", "::/0"}.issuperset(networks)
@@ -266,19 +273,8 @@ def _where(zone: Zone, networks: list[str]) -> str:
             return "on this machine"
 
 
-def _listed(names: list[str]) -> str:
-    if len(names) <= _NAMED:
-        return _and(names)
-    return f"{', '.join(names[:_NAMED])} and {len(names) - _NAMED} more"
-
-
-def _and(names: Iterable[str]) -> str:
-    *most, last = [*names] or [""]
-    return f"{', '.join(most)} and {last}" if most else last
-
-
 def _path(endpoint: Endpoint) -> tuple[str, ...]:
-    families = "+".join("IPv4" if f is Family.IPV4 else "IPv6" for f in endpoint.families)
+    families = "+".join(family.label for family in endpoint.families)
     at = f"{bind(endpoint)} ({families})" if len(endpoint.families) > 1 else bind(endpoint)
     hops = tuple(hop.name for hop in endpoint.hops if hop.kind != "socket")
     filtering = _filtering(endpoint) if endpoint.address else "past every firewall of this host"
@@ -292,13 +288,20 @@ def _filtering(endpoint: Endpoint) -> str:
     if not parts:
         return "no other network to come from"
     extents = {part.extent for part in parts}
-    if Extent.UNKNOWN in extents or any(part.uncertain for part in parts):
+    doubtful = Extent.UNKNOWN in extents or any(part.uncertain for part in parts)
+    if doubtful and not any(part.open for part in parts):
         return "not known what filters it"
     if extents == {Extent.ALL}:
-        return "nothing filters it"
+        filtered = any(not _unfiltered(part) for part in parts)
+        return "the firewall lets everybody through" if filtered else "nothing filters it"
     if extents == {Extent.NONE}:
         return "stopped for everyone outside"
     return "filtered in part"
+
+
+def _unfiltered(part: ZoneReach) -> bool:
+    """Whether no rule had a say, but at most policies that let everything through."""
+    return all(why.endswith("policy accept") for why in part.because)
 
 
 def _login(endpoint: Endpoint) -> str:

@@ -53,7 +53,7 @@ PURE = [
     "accounts", "observed", "outcome", "snapshot", "exposure", "firewall", "addresses",
     "envconfig", "origins",
     "permissions", "reachability", "advisories", "configured", "managed", "rule", "engine",
-    "score", "report", "manual", "verdict",
+    "score", "report", "manual", "verdict", "words",
 ]  # fmt: skip
 TOUCHES = {
     "ctypes", "distro", "fcntl", "glob", "grp", "http", "multiprocessing", "os", "psutil", "pty",

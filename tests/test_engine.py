@@ -93,6 +93,41 @@ def test_a_failure_names_its_cause_only_when_that_failed_too() -> None:
     assert [finding.caused_by for finding in evaluate(one, host())] == ["", ""]
 
 
+def test_a_cause_explains_only_what_is_about_its_own_endpoints() -> None:
+    """Ollama on loopback cures its own socket, and not the proxy that lets others in as well."""
+
+    def about(*endpoints: str) -> Check:
+        def check(_: Host, /) -> Outcome:
+            return failed("bad", (Evidence("here", "it is"),), endpoints=endpoints)
+
+        return check
+
+    def causes(effect: Check) -> list[str]:
+        rules = (made("cause", about("a", "b")), made("effect", effect, cause="cause"))
+        return [finding.caused_by for finding in evaluate(rules, host())]
+
+    assert causes(about("a")) == ["", "cause"]
+    assert causes(about("b", "a")) == ["", "cause"]
+    assert causes(about("a", "c")) == ["", ""]
+    assert causes(about("c")) == ["", ""]
+
+
+def test_a_way_in_beside_ollamas_own_socket_is_a_fault_of_its_own() -> None:
+    """A user's server that the firewall shuts is not why a container's port is open."""
+    beside = host(
+        namespaces=namespaces(namespace("0.0.0.0:11500")),
+        exposure=exposure(
+            endpoint("0.0.0.0:11500"), endpoint("0.0.0.0:11435", lan=Extent.ALL, server=900)
+        ),
+    )
+    found = {finding.rule: finding for finding in evaluate(RULES, beside)}
+    assert found["listens-beyond-loopback"].endpoints == ("0.0.0.0:11500",)
+    assert found["reachable-from-lan"].endpoints == ("0.0.0.0:11435",)
+    for rule in ("listens-beyond-loopback", "reachable-from-lan"):
+        assert found[rule].status is Status.FAIL
+        assert not found[rule].caused_by
+
+
 def test_a_part_of_the_rules_is_not_rated() -> None:
     found = report(host(), Selection((made("passes", passes),), complete=False), duration_s=0.1)
     assert found.score is None

@@ -56,6 +56,48 @@ def test_filtered_for_everyone_is_protected() -> None:
     assert verdict.path[1] == "stopped for everyone outside"
 
 
+def test_what_leads_to_ollama_is_not_said_to_be_ollama() -> None:
+    shut = endpoint(
+        reach(Zone.LAN, V4, Extent.NONE),
+        address="0.0.0.0",
+        port=80,
+        hops=(Hop(kind="reverse-proxy", name="nginx"), Hop(kind="socket", name="ollama")),
+    )
+    verdict = judge(report(finding("a"), endpoints=(LOOPBACK, shut)))
+    assert verdict.sentence.startswith("0.0.0.0:80 leads to Ollama, and nothing outside")
+
+
+@pytest.mark.parametrize(
+    ("because", "words"),
+    [
+        ((), "nothing filters it"),
+        (("nft ip filter INPUT: policy accept",), "nothing filters it"),
+        (("ufw rule 1: allow from any to any port 11434",), "the firewall lets everybody through"),
+    ],
+)
+def test_a_firewall_that_lets_everybody_in_is_no_absent_one(
+    because: tuple[str, ...], words: str
+) -> None:
+    everybody = endpoint(reach(Zone.LAN, V4, Extent.ALL, LAN4, because=because), address="0.0.0.0")
+    assert judge(report(finding("a"), endpoints=(everybody,))).path[1] == words
+
+
+def test_who_surely_gets_in_is_not_hidden_by_who_perhaps_does() -> None:
+    known = reach(Zone.LAN, V4, Extent.ALL, LAN4)
+    doubtful = reach(Zone.VPN, V6, Extent.UNKNOWN, because=("`limit` cannot be told",))
+    verdict = judge(report(finding("a"), endpoints=(endpoint(known, doubtful, address="::"),)))
+    assert verdict.path[1] == "filtered in part"
+
+
+def test_a_long_list_of_networks_is_counted_with_what_the_report_left_out() -> None:
+    some = msgspec.structs.replace(
+        reach(Zone.LAN, V4, Extent.SOME, *(f"192.0.2.{n}/32" for n in range(0, 64, 2))),
+        more_networks=9,
+    )
+    verdict = judge(report(finding("a"), endpoints=(endpoint(some, address="0.0.0.0"),)))
+    assert "on 192.0.2.0/32, 192.0.2.2/32, 192.0.2.4/32 and 38 more can" in verdict.sentence
+
+
 def test_unread_filter_is_unclear_with_its_reason_and_cure() -> None:
     verdict = judge(report(finding("a"), endpoints=(UNREAD,)))
     assert verdict.stance is Stance.UNCLEAR

@@ -8,6 +8,7 @@ from ollama_audit.exposure.model import Gap
 from ollama_audit.exposure.terrain import Terrain
 from ollama_audit.observed import Unknown
 from ollama_audit.snapshot.network import NetworkNamespace
+from ollama_audit.words import plural
 
 _AS_ROOT = "sudo ollama-audit"
 
@@ -24,7 +25,8 @@ def gaps(terrain: Terrain) -> Iterator[Gap]:
             yield Gap(subject=subject, reason=fact.reason, cure=fact.cure)
     hidden = snapshot.unseen_processes
     if not isinstance(hidden, Unknown) and hidden.value:
-        reason = f"{hidden.value} processes hide what they run; one may be an Ollama server"
+        what = plural(hidden.value, "process hides what it runs", "processes hide what they run")
+        reason = f"{what}; an Ollama server may be among them"
         yield Gap(subject="processes", reason=reason, cure=_AS_ROOT)
     for namespace in terrain.namespaces.values():
         yield from _of_namespace(namespace)

@@ -19,6 +19,20 @@ class Zone(StrEnum):
     VPN = "vpn"
     INTERNET = "internet"
 
+    @property
+    def who(self) -> str:
+        """Who is there, for people."""
+        return _WHO[self]
+
+
+_WHO = {
+    Zone.HOST: "programs on this machine",
+    Zone.CONTAINER: "the containers on this machine",
+    Zone.LAN: "your local network",
+    Zone.VPN: "your VPN",
+    Zone.INTERNET: "the internet",
+}
+
 
 class Extent(StrEnum):
     """How much of a zone gets through."""
@@ -66,7 +80,9 @@ class ZoneReach(msgspec.Struct, frozen=True, kw_only=True):
     networks: tuple[str, ...] = ()
     """CIDRs that surely get through: the zone's own networks for `all`, else whoever does.
 
-    The host's own addresses are not taken out, as they would only tear holes."""
+    At most 32. The host's own addresses are not taken out, as they would only tear holes."""
+    more_networks: int = 0
+    """How many more there are than `networks` lists."""
     uncertain: tuple[str, ...] = ()
     """CIDRs for which it is not known."""
     interfaces: tuple[str, ...] = ()

@@ -9,7 +9,7 @@ from ollama_audit.addresses import AddressSet
 from ollama_audit.exposure.approach import Approach, Arrival, approach
 from ollama_audit.exposure.model import Extent, Login, Zone, ZoneReach
 from ollama_audit.exposure.terrain import Terrain
-from ollama_audit.exposure.zones import Sources, own_addresses, version
+from ollama_audit.exposure.zones import Sources, no_clients, version
 from ollama_audit.firewall.answer import Effect, Query
 from ollama_audit.firewall.wording import describe
 from ollama_audit.snapshot.edge import Forwarding
@@ -104,9 +104,9 @@ class Survey:
 
     def _count(self, namespace: NetworkNamespace, group: Sources, found: Approach) -> None:
         query = found.filter.query
-        own = own_addresses(namespace, query.family)
+        own = no_clients(namespace, query.family)
         if self.terrain.host is not None:
-            own = own | own_addresses(self.terrain.host, query.family)
+            own = own | no_clients(self.terrain.host, query.family)
         tally = self._tally(group.zone, query.family, own)
         surely, possibly = found.surely & group.wider, found.possibly & group.wider
         tally.core = tally.core | group.core
@@ -142,18 +142,19 @@ def _zone_reach(zone: Zone, family: Family, tally: _Tally) -> ZoneReach:
         extent = Extent.UNKNOWN
     else:
         extent = Extent.NONE
+    networks, more = _shown(tally, tally.surely, zone, family)
+    doubted, _ = _shown(tally, uncertain, zone, family)
     return ZoneReach(
         zone=zone,
         family=family,
         extent=extent,
-        networks=_shown(tally.core if extent is Extent.ALL else tally.surely, tally.own),
-        uncertain=_shown(
-            tally.core if tally.core and tally.core <= uncertain else uncertain, tally.own
-        ),
+        networks=networks,
+        more_networks=more,
+        uncertain=doubted,
         interfaces=tuple(tally.interfaces),
         destinations=tuple(tally.destinations),
         external=tuple(tally.external),
-        because=(*tally.because, *(tally.doubts if uncertain else ())),
+        because=tuple(dict.fromkeys((*(tally.doubts if uncertain else ()), *tally.because))),
         cure=tally.cure if uncertain else "",
     )
 
@@ -163,15 +164,25 @@ def outside(forwarding: Forwarding, port: int) -> str:
     return f"{forwarding.external}:{forwarding.external_port or port}"
 
 
-def _shown(sources: AddressSet, own: AddressSet) -> tuple[str, ...]:
-    """The networks; the host's own addresses leave no holes in them where they touch."""
+def _shown(
+    tally: _Tally, sources: AddressSet, zone: Zone, family: Family
+) -> tuple[tuple[str, ...], int]:
+    """The networks, and how many are left out; of a whole zone its own, of the internet all.
+
+    What no other machine sends from leaves no holes in them where they touch.
+    """
     if not sources:
-        return ()
-    filled = sources | own
+        return (), 0
+    if tally.core and tally.core <= sources:
+        if zone is Zone.INTERNET:
+            return (family.everything,), 0
+        sources = tally.core
+    filled = sources | tally.own
     touching = [
         (first, last)
         for first, last in filled.ranges()
         if sources & AddressSet.span(first, last, sources.version)
     ]
     whole = AddressSet.from_ranges(touching, sources.version)
-    return tuple(str(network) for network in whole.networks(_MOST_NETWORKS))
+    shown = tuple(map(str, whole.networks(_MOST_NETWORKS)))
+    return shown, whole.network_count - len(shown)

@@ -120,14 +120,32 @@ def own_addresses(namespace: NetworkNamespace, family: Family) -> AddressSet:
     )
 
 
+def no_clients(namespace: NetworkNamespace, family: Family) -> AddressSet:
+    """What no other machine sends from: our own addresses, and our networks' broadcast ones.
+
+    Of a network with fewer than three addresses none is a broadcast address (RFC 3021).
+    """
+    broadcast = [
+        str(address.network[-1])
+        for interface in known_or(namespace.interfaces, ())
+        for address in interface.addresses
+        if address.family is family is Family.IPV4
+        and address.prefix_length < 31
+        and not interface.loopback
+    ]
+    own = own_addresses(namespace, family)
+    return own | AddressSet.from_networks(broadcast, version(family)) if broadcast else own
+
+
 def sources_behind(
     namespace: NetworkNamespace, interface: Interface, family: Family
 ) -> tuple[Sources, ...]:
     """The zones behind an interface with the sources of each; empty zones are left out."""
-    own = own_addresses(namespace, family)
     zone = interface_zone(namespace, interface)
     if zone is Zone.HOST:
+        own = own_addresses(namespace, family)
         return (Sources(zone, own, own),)
+    own = no_clients(namespace, family)
     routes = [
         route
         for route in known_or(namespace.routes, ())
@@ -224,7 +242,7 @@ def sources_beside(
         ]
         near = _near(interface, [], family) & the_host
         return (*(() if apart or not near else (Sources(Zone.HOST, near, near),)), *others)
-    near = _near(interface, [], family) - own_addresses(namespace, family)
+    near = _near(interface, [], family) - no_clients(namespace, family)
     the_host = own_addresses(host, family) & near if host else AddressSet.nothing(version(family))
     found = (
         Sources(Zone.HOST, the_host, the_host),

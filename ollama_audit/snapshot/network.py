@@ -22,6 +22,16 @@ class Family(StrEnum):
     IPV6 = "ipv6"
 
     @property
+    def label(self) -> str:
+        """As people write it."""
+        return "IPv4" if self is Family.IPV4 else "IPv6"
+
+    @property
+    def everything(self) -> str:
+        """The network of every address."""
+        return f"{self.wildcard}/0"
+
+    @property
     def bits(self) -> int:
         """The length of an address in bits."""
         return 32 if self is Family.IPV4 else 128

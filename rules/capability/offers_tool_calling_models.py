@@ -70,6 +70,11 @@ def offers_tool_calling_models(host: Host) -> Outcome:
                 for server, name in exposed
             ),
             severity=Severity.HIGH,
+            endpoints=(
+                endpoint.id
+                for endpoint, _ in doors
+                if any(endpoint.server == server.pid for server, _ in exposed)
+            ),
         )
     if proven_local(host.snapshot, host.exposure):
         return passed("No model that calls tools is open to others")

@@ -58,6 +58,7 @@ from ollama_audit.rule import (
     as_unknown,
     before,
     failed,
+    joined,
     known_or,
     not_applicable,
     passed,
@@ -93,10 +94,11 @@ def answers_to_any_host_name(host: Host) -> Outcome:
         far = any(part.open and part.zone not in _NEAR for e in unguarded for part in e.reach)
         whose = "on this machine or its network" if far else "on this machine"
         return failed(
-            f"{', '.join(each.id for each in unguarded)} answers to any host name, and so to "
-            f"pages of strangers in a browser {whose}",
+            f"{joined(each.id for each in unguarded)} {_answer(unguarded)} to any host name, and "
+            f"so to pages of strangers in a browser {whose}",
             tuple(map(_evidence, unguarded)),
             severity=None if far else Severity.LOW,
+            endpoints=(each.id for each in unguarded),
         )
     doubts = [
         *(_doubt(host, each) for each in judged if each.host_check is not BrowserCheck.ENFORCED),
@@ -106,8 +108,13 @@ def answers_to_any_host_name(host: Host) -> Outcome:
     if doubts:
         return unread(*doubts)
     if judged:
-        return passed(f"{', '.join(each.id for each in judged)} answers to its own names only")
+        names = joined(each.id for each in judged)
+        return passed(f"{names} {_answer(judged)} to names of this machine only")
     return not_applicable("no browser gets to Ollama without a login or TLS")
+
+
+def _answer(endpoints: list[Endpoint]) -> str:
+    return "answers" if len(endpoints) == 1 else "answer"
 
 
 def _without_check(host: Host) -> set[int]:

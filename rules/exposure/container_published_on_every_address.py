@@ -58,6 +58,7 @@ from ollama_audit.rule import (
     Severity,
     Unknown,
     failed,
+    joined,
     known_or,
     not_applicable,
     passed,
@@ -80,8 +81,9 @@ def container_published_on_every_address(host: Host) -> Outcome:
     wide = [each for each in found if each[2].everywhere]
     if wide:
         names = dict.fromkeys(f"{container.name} ({engine})" for engine, container, _ in wide)
+        verb = "publishes" if len(names) == 1 else "publish"
         return failed(
-            f"{', '.join(names)} publishes Ollama on every address of this machine",
+            f"{joined(names)} {verb} Ollama on every address of this machine",
             tuple(_evidence(*each) for each in wide),
         )
     doubts = [e.containers for e in host.snapshot.engines if isinstance(e.containers, Unknown)]

@@ -48,6 +48,7 @@ from ollama_audit.rule import (
     ZoneReach,
     as_unknown,
     failed,
+    listed,
     need,
     not_applicable,
     passed,
@@ -70,20 +71,27 @@ _WIDTH = {Extent.NONE: 0, Extent.SOME: 1, Extent.ALL: 2}
 @rule(severity=Severity.HIGH, cause="listens-beyond-loopback")
 def ipv6_open_ipv4_shut(host: Host) -> Outcome:
     """Compare the families for every port and zone."""
-    wider: list[Evidence] = []
+    wider: dict[Evidence, int] = {}
     doubts: list[Unknown] = []
     for port, zone, v4, v6 in _pairs(host):
         surely = _surely(v4), _surely(v6)
         if None not in surely:
             if _WIDTH[v6.extent] > _WIDTH[v4.extent]:
-                wider += [_evidence(port, zone, part) for part in (v4, v6)]
+                wider |= {_evidence(port, zone, part): port for part in (v4, v6)}
         elif v4.extent is not Extent.ALL and v6.extent is not Extent.NONE:
             vague = v4 if surely[0] is None else v6
-            reason = f"who of {zone} gets to port {port} by {vague.family} is not known"
+            why = "; ".join(vague.because) or "the deciding rule is not understood"
+            reason = (
+                f"who of {zone.who} gets to port {port} by {vague.family.label} is not known: {why}"
+            )
             doubts.append(Unknown(reason, f"port {port}", vague.cure))
     if wider:
         ports = ", ".join(dict.fromkeys(evidence.source for evidence in wider))
-        return failed(f"IPv6 lets in to {ports} whom IPv4 keeps out", tuple(wider))
+        return failed(
+            f"IPv6 lets in to {ports} whom IPv4 keeps out",
+            tuple(wider),
+            endpoints=(e.id for e in host.exposure.endpoints if e.port in wider.values()),
+        )
     doubts += [*map(as_unknown, host.exposure.gaps), *unseen(host.snapshot)]
     if doubts:
         return unread(*doubts)
@@ -129,7 +137,8 @@ def _rank(part: ZoneReach) -> int:
 
 
 def _evidence(port: int, zone: Zone, part: ZoneReach) -> Evidence:
-    family = "IPv4" if part.family is Family.IPV4 else "IPv6"
-    who = ", ".join(part.networks) or "nobody"
+    who = listed(part.networks, part.more_networks) or "nobody"
     because = "; ".join(part.because) or "no rule"
-    return Evidence(f"port {port}", f"{family} from {zone}: {who} gets in ({because})")
+    return Evidence(
+        f"port {port}", f"{part.family.label} from {zone.who}: {who} gets in ({because})"
+    )

@@ -109,6 +109,7 @@ def listens_beyond_loopback(host: Host) -> Outcome:
             f"Ollama accepts connections on {_list(beyond)}{kept}",
             tuple(evidence for at in beyond for evidence in _evidence(at, owned)),
             severity=Severity.LOW if closed else None,
+            endpoints=map(str, beyond),
         )
     doubts = (*_unowned(sockets.value, servers), *unseen(host.snapshot))
     if doubts:

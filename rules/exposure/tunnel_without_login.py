@@ -62,6 +62,7 @@ from ollama_audit.rule import (
     Unknown,
     Zone,
     failed,
+    joined,
     not_applicable,
     passed,
     rule,
@@ -80,10 +81,12 @@ def tunnel_without_login(host: Host) -> Outcome:
     ]
     free = [each for each in tunnels if each.certain and each.login is Login.NONE]
     if free:
+        verb = "leads" if len(free) == 1 else "lead"
         return failed(
-            f"{', '.join(each.name or each.id for each in free)} leads to Ollama past every "
+            f"{joined(each.name or each.id for each in free)} {verb} to Ollama past every "
             "firewall, without a login",
             tuple(_evidence(each) for each in free),
+            endpoints=(each.id for each in free),
         )
     doubts = (*_doubts(tunnels), *unseen(host.snapshot))
     if doubts:

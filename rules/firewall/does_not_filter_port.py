@@ -42,6 +42,7 @@ from ollama_audit.rule import (
     Zone,
     as_unknown,
     failed,
+    joined,
     not_applicable,
     open_without_login,
     passed,
@@ -64,16 +65,17 @@ def does_not_filter_port(host: Host) -> Outcome:
         if endpoint.address and part.family in families
     ]
     if doors:
-        at = ", ".join(dict.fromkeys(endpoint.id for endpoint, _ in doors))
+        at = joined(dict.fromkeys(endpoint.id for endpoint, _ in doors))
         return failed(
             f"The firewall is at work and lets others through to {at}",
             tuple(
                 Evidence(
-                    f"{endpoint.id} from {part.zone}, {part.family}",
+                    f"{endpoint.id} from {part.zone.who}, {part.family.label}",
                     "; ".join(part.because) or "no rule stops it",
                 )
                 for endpoint, part in doors
             ),
+            endpoints=(endpoint.id for endpoint, _ in doors),
         )
     doubts = [f.active for f in filters if isinstance(f.active, Unknown)]
     doubts += [

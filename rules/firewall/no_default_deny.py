@@ -59,12 +59,14 @@ def no_default_deny(host: Host) -> Outcome:
     filters = [each for each in host.exposure.filters if each.host]
     lenient = [f for f in filters if isinstance(f.default_deny, Known) and not f.default_deny.value]
     if lenient:
-        families = " and ".join("IPv4" if f.family.bits == 32 else "IPv6" for f in lenient)
+        families = " and ".join(f.family.label for f in lenient)
         local = proven_local(host.snapshot, host.exposure)
         return failed(
             f"In {families} the packet filter lets in what no rule names",
             tuple(
-                Evidence(f"packet filter, {f.family}", "; ".join(f.because) or "nothing denies")
+                Evidence(
+                    f"packet filter, {f.family.label}", "; ".join(f.because) or "nothing denies"
+                )
                 for f in lenient
             ),
             severity=Severity.LOW if local else None,

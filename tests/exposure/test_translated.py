@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from ollama_audit.exposure.assess import assess
-from ollama_audit.exposure.model import Endpoint, Exposure, Zone
+from ollama_audit.exposure.model import Endpoint, Exposure, Extent, Zone
 from ollama_audit.observed import Known
 from ollama_audit.snapshot.network import NetworkNamespace
 from tests.exposure.networked import default, link, space
@@ -176,7 +176,11 @@ def test_a_container_that_only_rules_publish_is_an_endpoint() -> None:
 
     assert [each.id for each in found] == ["0.0.0.0:8080 (DNAT)"]
     assert found[0].hops[0].name.startswith("DNAT to 172.17.0.2:11434")
-    assert {part.zone for part in found[0].reach if part.open} == {Zone.LAN, Zone.CONTAINER}
+    # Answers to a broadcast address are not forwarded, and nobody has one: it is all of them.
+    open_to = {part.zone: part for part in found[0].reach if part.open}
+    assert set(open_to) == {Zone.LAN, Zone.CONTAINER}
+    assert open_to[Zone.LAN].extent is Extent.ALL
+    assert open_to[Zone.LAN].networks == ("192.168.1.0/24",)
 
 
 def test_an_unread_namespace_has_no_endpoints_and_no_crash() -> None:

@@ -25,7 +25,7 @@ CASES = [
         "an IPv4 firewall alone: nft table ip",
         host(exposure=exposure(endpoint(lan=(NONE, ALL)))),
         Status.FAIL,
-        "IPv6 from lan: 2001:db8:1::/64",
+        "IPv6 from your local network: 2001:db8:1::/64",
     ),
     Case(
         "IPv4 scoped to one host, IPv6 to anywhere",
@@ -46,13 +46,13 @@ CASES = [
         "from the internet alone",
         host(exposure=exposure(endpoint(internet=(NONE, SOME)))),
         Status.FAIL,
-        "IPv6 from internet",
+        "IPv6 from the internet",
     ),
     Case(
         "at home: private IPv4 behind a router, and a global IPv6 address",
         host(exposure=exposure(endpoint(lan=(ALL, ALL), internet=(ABSENT, ALL)))),
         Status.FAIL,
-        "IPv4 from internet: nobody gets in (no public IPv4 address leads here)",
+        "IPv4 from the internet: nobody gets in (no public IPv4 address leads here)",
     ),
     Case(
         "at home, IPv6 from the internet shut",
@@ -63,7 +63,7 @@ CASES = [
         "at home, IPv6 from the internet unclear",
         host(exposure=exposure(endpoint(lan=(ALL, ALL), internet=(ABSENT, UNKNOWN)))),
         Status.UNKNOWN,
-        "who of internet gets to port 11434 by ipv6",
+        "who of the internet gets to port 11434 by IPv6 is not known: ufw rule 1",
     ),
     Case(
         "a host without IPv4, open to the internet",
@@ -100,13 +100,13 @@ CASES = [
         "IPv4 unclear",
         host(exposure=exposure(endpoint(lan=(UNKNOWN, ALL)))),
         Status.UNKNOWN,
-        "by ipv4 is not known",
+        "by IPv4 is not known: ufw rule 1",
     ),
     Case(
         "IPv6 unclear",
         host(exposure=exposure(endpoint(lan=(NONE, UNKNOWN)))),
         Status.UNKNOWN,
-        "by ipv6 is not known",
+        "by IPv6 is not known: ufw rule 1",
     ),
     Case(
         "IPv6 unclear, IPv4 open anyway",
