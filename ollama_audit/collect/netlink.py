@@ -199,6 +199,19 @@ def attributes(body: memoryview, offset: int = 0) -> dict[int, memoryview]:
     return found
 
 
+def attribute_list(body: memoryview) -> list[memoryview]:
+    """The contents of the attributes of a list, in order."""
+    found: list[memoryview] = []
+    offset = 0
+    while offset + 4 <= len(body):
+        length, _ = _ATTRIBUTE.unpack_from(body, offset)
+        if length < 4:
+            break
+        found.append(body[offset + 4 : offset + length])
+        offset += (length + 3) & ~3
+    return found
+
+
 def attribute(kind: int, content: bytes) -> bytes:
     """An attribute to send, padded."""
     return _ATTRIBUTE.pack(4 + len(content), kind) + content + bytes(-len(content) % 4)

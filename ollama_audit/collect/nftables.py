@@ -17,6 +17,7 @@ from ollama_audit.collect.netlink import (
     Netlink,
     NetlinkError,
     attribute,
+    attribute_list,
     attributes,
     messages,
     text,
@@ -31,6 +32,12 @@ _GEN_ID = 1
 _TABLE_NAME, _SET_TABLE, _SET_NAME, _ELEMENTS_TABLE, _ELEMENTS_SET = 1, 1, 2, 1, 2
 _EXPRESSION_NAME = 1
 _EXTENSION_NAME = 1  # NFTA_MATCH_NAME and NFTA_TARGET_NAME
+_CHAIN_TABLE, _CHAIN_POLICY, _RULE_TABLE, _RULE_EXPRESSIONS = 1, 5, 1, 4
+_EXPRESSION_DATA, _IMMEDIATE_DATA, _DATA_VERDICT, _VERDICT_CODE = 2, 2, 2, 1
+_NF_ACCEPT = (1).to_bytes(4, "big")
+_WRITTEN_TO = 1  # the register that `meta` and `payload` load into; without, they write
+_ONLY_LOOKS = {"cmp", "bitwise", "range", "ct", "limit", "counter", "log", "match"}
+"""Expressions after which a frame goes on as it was. A lookup may be in a map of verdicts."""
 _GENERIC = 4
 """Length of struct nfgenmsg: family, version, resource id."""
 
@@ -84,12 +91,39 @@ def same_generation(dump: NftablesDump) -> bool:
 
 
 def bridge_tables(dump: NftablesDump) -> tuple[str, ...]:
-    """The names of tables that filter bridged frames."""
-    return tuple(
-        text(attributes(body, _GENERIC)[_TABLE_NAME])
-        for _, body in messages(dump.tables)
-        if body[0] == FAMILY_BRIDGE
-    )
+    """The names of tables that may keep bridged frames from where they were to go.
+
+    One whose rules only look, count and call each other, as ebtables makes it for firewalld and
+    libvirt before anybody filters, does not.
+    """
+    return tuple(dict.fromkeys(_deciding_bridge_chains(dump)))
+
+
+def _deciding_bridge_chains(dump: NftablesDump) -> Iterator[str]:
+    for _, body in messages(dump.chains):
+        if body[0] == FAMILY_BRIDGE:
+            chain = attributes(body, _GENERIC)
+            if _CHAIN_POLICY in chain and not any(chain[_CHAIN_POLICY]):  # NF_DROP is 0
+                yield text(chain[_CHAIN_TABLE])
+    for _, body in messages(dump.rules):
+        if body[0] == FAMILY_BRIDGE:
+            rule = attributes(body, _GENERIC)
+            if any(map(_may_decide, attribute_list(rule.get(_RULE_EXPRESSIONS, body[:0])))):
+                yield text(rule[_RULE_TABLE])
+
+
+def _may_decide(item: memoryview) -> bool:
+    """Whether an expression may end a frame or change it."""
+    expression = attributes(item)
+    name = text(expression[_EXPRESSION_NAME])
+    data = attributes(expression.get(_EXPRESSION_DATA, item[:0]))
+    if name == "immediate":
+        verdict = attributes(data[_IMMEDIATE_DATA]).get(_DATA_VERDICT)
+        code = bytes(attributes(verdict)[_VERDICT_CODE]) if verdict is not None else _NF_ACCEPT
+        return not (code == _NF_ACCEPT or code[0] & 0x80)  # jump, goto, return: below zero
+    if name in {"meta", "payload"}:
+        return _WRITTEN_TO not in data
+    return name not in _ONLY_LOOKS
 
 
 def flowtables(dump: NftablesDump) -> tuple[str, ...]:

@@ -216,9 +216,37 @@ def test_an_ipsec_policy_is_found(namespace: Netns) -> None:
     assert found(namespace) == ("IPsec has 1 policies",)
 
 
-def test_bridge_tables_are_found(namespace: Netns) -> None:
-    namespace("nft add table bridge frames")
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "ether saddr 02:00:00:00:00:01 drop",
+        "ip saddr vmap { 192.0.2.1 : drop }",
+        "meta mark set 1",
+        "ether daddr set 02:00:00:00:00:01",
+        "jump { counter drop; }",
+    ],
+)
+def test_a_bridge_table_that_may_decide_is_found(namespace: Netns, rule: str) -> None:
+    chain = f"type filter hook input priority 0\n{rule}"
+    namespace("nft -f -", stdin=f"table bridge frames {{ chain in {{ {chain}\n }}\n }}")
     assert found(namespace) == ("the nf_tables bridge table frames filters frames",)
+
+
+def test_a_bridge_chain_that_drops_by_its_policy_is_found(namespace: Netns) -> None:
+    chain = "type filter hook input priority 0; policy drop"
+    namespace("nft -f -", stdin=f"table bridge frames {{ chain in {{ {chain}\n }}\n }}")
+    assert found(namespace) == ("the nf_tables bridge table frames filters frames",)
+
+
+def test_a_bridge_table_that_only_looks_and_counts_is_none(namespace: Netns) -> None:
+    namespace(
+        "ebtables-nft -N INPUT_direct",
+        "ebtables-nft -P INPUT_direct RETURN",
+        "ebtables-nft -A INPUT -p IPv4 --ip-src 192.0.2.1 -j INPUT_direct",
+        "ebtables-nft -A INPUT_direct --limit 3/min -j CONTINUE",
+        "ebtables-nft -A INPUT_direct -s 02:00:00:00:00:01 -j ACCEPT",
+    )
+    assert found(namespace) == ()
 
 
 def test_bridge_netfilter_is_said_of_the_port_only(namespace: Netns) -> None:

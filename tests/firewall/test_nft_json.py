@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ollama_audit.addresses import AddressSet
 from ollama_audit.firewall.answer import Query, Reach
-from ollama_audit.firewall.given import in_place_of, recognise
+from ollama_audit.firewall.given import doubts, in_place_of, recognise
 from ollama_audit.firewall.nft_json.wording import in_words
 from ollama_audit.firewall.reach import forget, reach
 from ollama_audit.firewall.translations import Translations, translations
@@ -385,3 +385,20 @@ def test_any_json_in_any_place_never_raises(changes: list[tuple[int, Any]]) -> N
 )  # fmt: skip
 def test_rules_are_shown_in_the_words_of_nft(statements: list[Any], words: str) -> None:
     assert in_words(statements) == words
+
+
+@pytest.mark.parametrize(
+    ("statements", "policy", "decides"),
+    [
+        ([{"counter": {"packets": 1, "bytes": 2}}, {"jump": {"target": "c"}}], "accept", False),
+        ([{"drop": None}], "accept", True),
+        ([{"mangle": {"key": {"meta": {"key": "mark"}}, "value": 1}}], "accept", True),
+        ([{"accept": None}], "drop", True),
+    ],
+)
+def test_a_bridge_table_counts_where_it_may_decide(
+    statements: list[Any], policy: str, *, decides: bool
+) -> None:
+    text = listing(*statements, family="bridge", policy=policy)
+    found = doubts(by(text).firewall)
+    assert found == (("the nf_tables bridge table t filters frames",) if decides else ())

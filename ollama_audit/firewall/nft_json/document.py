@@ -80,7 +80,7 @@ class Document:
     dormant: frozenset[tuple[str, str]]
     """Family and name of tables whose chains are not called."""
     bridges: tuple[str, ...]
-    """Tables that filter bridged frames."""
+    """Tables that may keep bridged frames from where they were to go."""
     chains: Mapping[ChainName, ListedChain]
     sets: Mapping[ChainName, ListedSet]
     rules: Mapping[ChainName, Sequence[ListedRule]]
@@ -131,12 +131,30 @@ def _sorted_out(items: list[Json]) -> Document:
         dormant=frozenset(
             (text_of(t["family"]), text_of(t["name"])) for t in tables if "dormant" in names(t)
         ),
-        bridges=tuple(text_of(t["name"]) for t in tables if t["family"] == "bridge"),
+        bridges=tuple(dict.fromkeys(_deciding_bridges(chains, rules))),
         chains=chains,
         sets=_sets(found),
         rules=rules,
         changed=frozenset(_changed(rules)),
     )
+
+
+_ONLY_LOOKS = frozenset(
+    {"match", "counter", "log", "limit", "accept", "jump", "goto", "return", "continue"}
+)
+"""Statements after which a frame goes on as it was."""
+
+
+def _deciding_bridges(
+    chains: Mapping[ChainName, ListedChain], rules: Mapping[ChainName, Sequence[ListedRule]]
+) -> Iterator[str]:
+    for name, chain in chains.items():
+        if name[0] == "bridge" and not chain.accepts:
+            yield name[1]
+    for name, listed in rules.items():
+        statements = (statement for rule in listed for statement in rule.statements)
+        if name[0] == "bridge" and not all(map(_ONLY_LOOKS.issuperset, statements)):
+            yield name[1]
 
 
 def names(value: Json, key: str = "flags") -> tuple[str, ...]:
