@@ -65,7 +65,7 @@ def _inside(terrain: Terrain, namespace: NetworkNamespace, listener: Listener) -
                 behind = sources_beside(terrain.host, namespace, interface, family)
             if _filtered_on_a_bridge(terrain.host, interface, family):
                 continue
-            for destination in _destinations(namespace, listener, interface, family):
+            for destination in _destinations(terrain, namespace, listener, interface, family):
                 query = Query(
                     family=family, interface=name, address=destination, port=listener.port
                 )
@@ -185,14 +185,18 @@ def _addresses(namespace: NetworkNamespace) -> Iterator[tuple[Interface, Interfa
 
 
 def _destinations(
-    namespace: NetworkNamespace, listener: Listener, interface: Interface, family: Family
+    terrain: Terrain,
+    namespace: NetworkNamespace,
+    listener: Listener,
+    interface: Interface,
+    family: Family,
 ) -> Iterator[str]:
     """The addresses at which clients behind an interface may try.
 
     Linux answers for every address of the host at every interface (the weak host model), so a
     listener bound to one address is asked for through all of them, and one bound to all is
-    asked for by the addresses of all; bridges of containers, of which there may be hundreds,
-    only by their own.
+    asked for by the addresses of all. Between containers and others, where bridges may be in
+    hundreds, one address stands for all that no rule tells from it.
     """
     if not listener.wildcard:
         yield str(listener.ip)
@@ -200,15 +204,21 @@ def _destinations(
     if interface.loopback:
         yield family.loopback
         return
-    for owner in known_or(namespace.interfaces, ()):
+    across: list[InterfaceAddress] = []
+    told_apart = terrain.told_apart(namespace, family)
+    seen = set()
+    for owner, own in _addresses(namespace):
         crossing = owner.index != interface.index
-        if owner.loopback or not owner.up:
+        if own.family is not family or (crossing and own.ip.is_link_local):
             continue
         zones = (interface_zone(namespace, each) for each in (owner, interface))
         if crossing and Zone.CONTAINER in zones:
-            continue
-        for own in owner.addresses:
-            if own.family is not family or own.tentative:
-                continue
-            if not (crossing and own.ip.is_link_local):
-                yield own.address
+            across.append(own)
+        else:
+            seen.add(told_apart.key(int(own.ip)))
+            yield own.address
+    for own in across:
+        key = told_apart.key(int(own.ip))
+        if key not in seen:
+            seen.add(key)
+            yield own.address

@@ -16,11 +16,12 @@ from ollama_audit.exposure.wires import Wires
 from ollama_audit.exposure.zones import public
 from ollama_audit.firewall.answer import Query, Reach
 from ollama_audit.firewall.reach import reach
+from ollama_audit.firewall.told_apart import ToldApart
 from ollama_audit.firewall.translations import Translations, translations
 from ollama_audit.observed import Known, Observed, Unknown, known_or
 from ollama_audit.snapshot.edge import Forwarding
 from ollama_audit.snapshot.host import HostSnapshot
-from ollama_audit.snapshot.network import Listener, NetworkNamespace
+from ollama_audit.snapshot.network import Family, Listener, NetworkNamespace
 from ollama_audit.snapshot.probe import Probe
 from ollama_audit.snapshot.process import OllamaServer, Process
 from ollama_audit.snapshot.service import SshSession, SystemdUnit
@@ -51,6 +52,12 @@ class Terrain:
         found = copy(self)
         found._hear(replace(self.snapshot, probes=probes))  # noqa: SLF001 - of its own kind
         return found
+
+    def told_apart(self, namespace: NetworkNamespace, family: Family) -> ToldApart:
+        """Which addresses the rules of a namespace tell apart; worked out once."""
+        version = 4 if family is Family.IPV4 else 6
+        key = (namespace.inode, version)
+        return self.memo.once("told apart", key, lambda: ToldApart(namespace, version))
 
     @cached_property
     def wires(self) -> Wires:

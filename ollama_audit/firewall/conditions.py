@@ -244,9 +244,21 @@ def original_source(addresses: AddressSet) -> Test:
     return lambda _context, _state: within(addresses)
 
 
+@dataclass(frozen=True, slots=True)
+class OriginalDestination:
+    """The destination before translation is one of these."""
+
+    addresses: AddressSet
+
+    def __call__(self, context: Context, state: State) -> Match:
+        """Judge one packet."""
+        del context
+        return definite(state.original_address in self.addresses)
+
+
 def original_destination(addresses: AddressSet) -> Test:
     """`--ctorigdst`."""
-    return lambda _context, state: definite(state.original_address in addresses)
+    return OriginalDestination(addresses)
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,20 @@ SCENARIOS = [
         {"vpn4 -> vpn4": OPEN, "vpn6 -> vpn6": OPEN, "lan? -> *": NOTHING, "uplink? -> *": NOTHING},
     ),
     ufw(
+        "ufw-one-address",
+        "IPv4 allowed at the bridge's address, which the LAN can route to, IPv6 at the LAN's",
+        """
+            ufw allow proto tcp to 172.30.0.1 port 11434 >/dev/null
+            ufw allow proto tcp to 2001:db8:77::10 port 11434 >/dev/null
+        """,
+        {
+            "lan4 -> box4": OPEN,
+            "lan4 -> lan4": NOTHING,
+            "box6 -> lan6": OPEN,
+            "box6 -> box6": NOTHING,
+        },
+    ),
+    ufw(
         "ufw-app-profile",
         "an application profile that names the port",
         """
