@@ -33,6 +33,7 @@ _LIMIT = 32 << 20  # some 300,000 routes; a full internet table is no host's tha
 _ROUTE = struct.Struct("=BBBBBBBBI")
 _RTA_DST, _RTA_SRC, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_PREFSRC = 1, 2, 4, 5, 6, 7
 _RTA_MULTIPATH, _RTA_TABLE, _RTA_VIA = 9, 15, 18
+_HOP = struct.Struct("=HBBi")
 _RTM_F_CLONED = 0x200
 _RTNH_F_DEAD = 0x1
 _ROUTE_TYPES = (
@@ -134,10 +135,23 @@ def _route(family: Family, body: memoryview) -> Route | None:
         metric=number(route.get(_RTA_PRIORITY, b"")),
         scope=scope,
         tos=tos,
-        multipath=hops is not None,
+        hops=_live_hops(hops) if hops is not None else (),
         only_from=_prefix(route.get(_RTA_SRC, unspecified), source_length),
         dead=bool(flags & _RTNH_F_DEAD),
     )
+
+
+def _live_hops(hops: memoryview) -> tuple[int, ...]:
+    """The interfaces of the struct rtnexthop that are in use, each once."""
+    found: dict[int, None] = {}
+    while len(hops) >= _HOP.size:
+        length, flags, _, index = _HOP.unpack_from(hops)
+        if length < _HOP.size:
+            break
+        if not flags & _RTNH_F_DEAD:
+            found[index] = None
+        hops = hops[(length + 3) & ~3 :]
+    return tuple(found)
 
 
 def _rule(family: Family, body: memoryview) -> PolicyRule:

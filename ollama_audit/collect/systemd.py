@@ -1,6 +1,7 @@
 """Units that run, ran or would run Ollama: as their manager has them, and as files have them.
 
-The system's manager is asked once, about all units of interest, with `systemctl show`. A user's
+The system's manager is asked once, about all units of interest, with `systemctl show`, and again
+only for the slices of units that are in one of their own. A user's
 manager answers only that user; for other users the files are read, and what their manager has
 loaded stays empty (`load_state`).
 """
@@ -18,6 +19,7 @@ from ollama_audit.collect import systemd_syntax as syntax
 from ollama_audit.collect.proc import printable, user_name
 from ollama_audit.collect.read import read_text
 from ollama_audit.collect.run import run
+from ollama_audit.collect.slices import Block, is_slice, with_slices
 from ollama_audit.observed import Known, Observed, Unknown
 from ollama_audit.snapshot import redact
 from ollama_audit.snapshot.process import Process, Setting
@@ -70,21 +72,25 @@ def read_units(servers: Sequence[Process]) -> Observed[tuple[SystemdUnit, ...]]:
     running = [each for each in servers if each.unit and not each.container]
     system = {each.unit for each in running if not each.unit_owner}
     names = sorted({name for name in system if name.endswith(".service")} | set(on_disk))
-    shown = run(
-        (
-            *("systemctl", "show", "--no-pager"),
-            f"--property={','.join((*_IDENTITY, *SANDBOX))}",
-            *("--", *names),
-        )
-    )
+    shown = _shown((*names, "system.slice", "-.slice"))
+    if isinstance(shown, Unknown):
+        return shown
+    units = [_unit(block) for block in shown.value if not is_slice(block)]
+    loaded = [unit for unit in units if unit.load_state != "not-found" or unit.files]
+    filtered = with_slices(loaded, shown.value, _shown)
+    return Known((*filtered, *_user_units(running)), shown.source)
+
+
+def _shown(names: Sequence[str]) -> Observed[list[Block]]:
+    """What `systemctl show` prints of these units."""
+    properties = f"--property={','.join((*_IDENTITY, *SANDBOX))}"
+    shown = run(("systemctl", "show", "--no-pager", properties, "--", *names))
     if isinstance(shown, Unknown):
         return shown
     blocks = syntax.show_blocks(shown.value)
     if not all("Id" in block and "LoadState" in block for block in blocks) or not blocks:
         return Unknown("systemctl did not say what was asked", shown.source)
-    units = [_unit(block) for block in blocks]
-    loaded = [unit for unit in units if unit.load_state != "not-found" or unit.files]
-    return Known((*loaded, *_user_units(running)), shown.source)
+    return Known(blocks, shown.source)
 
 
 def _system_names() -> list[str]:

@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from ipaddress import ip_address
 
+import msgspec
+
 from ollama_audit.addresses import AddressSet
 from ollama_audit.exposure.arrival import Arrival
 from ollama_audit.exposure.forwarders import Onward
@@ -22,11 +24,11 @@ from ollama_audit.exposure.sockets import candidates
 from ollama_audit.exposure.terrain import Terrain
 from ollama_audit.exposure.ways import ways
 from ollama_audit.exposure.zones import version
-from ollama_audit.firewall.answer import Effect, End, Query, Reach
+from ollama_audit.firewall.answer import LOCAL_CLIENT, Effect, End, Query, Reach
 from ollama_audit.firewall.host import LOOPBACK
 from ollama_audit.firewall.wording import describe
 from ollama_audit.observed import Unknown
-from ollama_audit.snapshot.network import Family, NetworkNamespace
+from ollama_audit.snapshot.network import Family, Interface, NetworkNamespace
 
 __all__ = ["Approach", "Arrival", "approach", "followed"]
 
@@ -193,7 +195,15 @@ class _Attempt:
         listeners, query = self.namespace.listeners, self.reach.query
         if isinstance(listeners, Unknown):
             return [_nowhere(end, listeners.reason, listeners.cure)]
-        sockets = candidates(listeners.value, query.family, end.address, end.port, query.interface)
+        own = self._own_device(end)
+        device = own.name if own else query.interface
+        sockets = candidates(listeners.value, query.family, end.address, end.port, device)
+        if own and any(listener.device for listener in sockets):
+            # It answers by its device alone, which leads to no address but the device's own.
+            wanted = [a.address for a in own.addresses if a.family is query.family]
+            here = AddressSet.from_networks(wanted, end.possibly.version)
+            surely, possibly = end.surely & here, end.possibly & here
+            end = msgspec.structs.replace(end, surely=surely, possibly=possibly)
         trail = self.trail
         landings = [
             Landing(trail.terrain, self.namespace, listener, trail.connected).arrivals(
@@ -213,6 +223,17 @@ class _Attempt:
             for landed in landings
             for arrival in landed
         ]
+
+    def _own_device(self, end: End) -> Interface | None:
+        """The interface that sockets see a client of the host itself come in by, if not loopback.
+
+        It is the one that owns the destination: a route to an own address goes through loopback
+        and keeps that in rt_iif (__mkroute_output() of net/ipv4/route.c).
+        """
+        if self.reach.query.interface != LOCAL_CLIENT:
+            return None
+        owner = self.trail.terrain.wires.interface(self.namespace, end.address)
+        return None if owner is None or owner.loopback else owner
 
 
 def _union(parts: Iterable[AddressSet], reach: Reach) -> AddressSet:

@@ -184,6 +184,19 @@ def _addresses(namespace: NetworkNamespace) -> Iterator[tuple[Interface, Interfa
             yield from ((interface, own) for own in interface.addresses if not own.tentative)
 
 
+def _delivered(namespace: NetworkNamespace) -> Iterator[tuple[Interface, InterfaceAddress]]:
+    """The addresses at which a namespace takes what comes in from elsewhere.
+
+    IPv4 addresses stay when their link goes down (fib_sync_down_dev() of net/ipv4/fib_semantics.c
+    spares local routes), and loopback may have others than its own.
+    """
+    for interface in known_or(namespace.interfaces, ()):
+        for own in interface.addresses:
+            there = interface.up or own.family is Family.IPV4
+            if there and not own.tentative and not own.ip.is_loopback:
+                yield interface, own
+
+
 def _destinations(
     terrain: Terrain,
     namespace: NetworkNamespace,
@@ -207,7 +220,7 @@ def _destinations(
     across: list[InterfaceAddress] = []
     told_apart = terrain.told_apart(namespace, family)
     seen = set()
-    for owner, own in _addresses(namespace):
+    for owner, own in _delivered(namespace):
         crossing = owner.index != interface.index
         if own.family is not family or (crossing and own.ip.is_link_local):
             continue

@@ -223,7 +223,7 @@ class _Edge:
             (
                 f" ({route.gateway})"
                 for route in known_or(host.routes, ())
-                if route.interface == interface.index
+                if interface.index in route.interfaces
                 if route.family is Family.IPV4 and not route.prefix_length and route.gateway
             ),
             "",

@@ -14,7 +14,7 @@ from ollama_audit.exposure.survey import deciding
 from ollama_audit.exposure.terrain import Terrain, terrain_of
 from ollama_audit.exposure.zones import own_addresses
 from ollama_audit.firewall.answer import LOCAL_CLIENT, Query
-from ollama_audit.observed import Unknown
+from ollama_audit.observed import Unknown, known_or
 from ollama_audit.snapshot.host import HostSnapshot
 from ollama_audit.snapshot.network import Family, NetworkNamespace
 
@@ -29,9 +29,11 @@ def answer(
 ) -> ReachReport:
     """Whether each source reaches Ollama at each target, sources first, then targets.
 
-    Without `in_interface` the interface is the one that owns the destination address, and the
-    loopback interface for a source that is an address of the host itself. Without targets, every
-    endpoint is one, at each address at which somebody may reach it.
+    Without `in_interface` the interface is the one that owns the destination address, but for a
+    source that is nearer to another: an address of the host itself sends by loopback, a neighbour
+    by the link that it is on, and by the link that leads to it whoever sends to an address that no
+    link has, or one that is down. Without targets, every endpoint is one, at each address at which
+    somebody may reach it.
     """
     terrain = terrain_of(host)
     targets = targets or _everywhere(terrain)
@@ -87,9 +89,12 @@ def _answer(
     if not lets_in:
         reason = "the translation beyond this host that takes it up is for another client"
         return replace(given, reach=Verdict.NO, login=Login.NONE, because=(reason,))
-    interface = in_interface or _ingress(terrain, namespace, source, inner)
+    interface = _receiving(namespace, in_interface)
+    if not interface and source in own_addresses(namespace, family):
+        interface = LOCAL_CLIENT
     if not interface and (held := terrain.wires.beside(str(inner))):
         namespace, interface = held[0], held[1].name
+    interface = interface or _ingress(terrain, namespace, source, inner)
     given = replace(given, in_interface=interface)
     if not interface:
         reason = f"no interface of this host owns {target}: name one with --in-interface"
@@ -116,11 +121,38 @@ def _translated(
 def _ingress(
     terrain: Terrain, namespace: NetworkNamespace, source: Address, target: Address
 ) -> str:
-    family = Family.IPV4 if source.version == 4 else Family.IPV6
-    if source in own_addresses(namespace, family):
-        return LOCAL_CLIENT
+    """By which interface the packets of another machine, or of a container, come in."""
+    links = [
+        each for each in known_or(namespace.interfaces, ()) if each.receives and not each.loopback
+    ]
+    near = [
+        (own.prefix_length, link.name)
+        for link in links
+        for own in link.addresses
+        if source in own.network and not own.ip.is_link_local
+    ]
     owner = terrain.wires.interface(namespace, str(target))
-    return owner.name if owner else ""
+    if near or owner is None:
+        return max(near, default=(0, ""))[1]
+    if owner in links and owner.kind != "dummy":
+        return owner.name
+    names = {link.index: link.name for link in links}
+    routes = [
+        (route.prefix_length, -route.metric, names[index])
+        for route in known_or(namespace.routes, ())
+        for index in route.interfaces
+        if index in names and route.type == "unicast" and source in route.network
+    ]
+    return max(routes, default=(0, 0, owner.name))[2]
+
+
+def _receiving(namespace: NetworkNamespace, name: str) -> str:
+    """The interface by which what comes in at this one is received: a port's bridge or bond."""
+    links = {each.name: each for each in known_or(namespace.interfaces, ())}
+    link = links.get(name)
+    if link is None or not link.up or link.receives:
+        return name
+    return next((each.name for each in links.values() if each.index == link.master), name)
 
 
 def _judged(given: Answer, namespace: NetworkNamespace, found: Approach, source: int) -> Answer:

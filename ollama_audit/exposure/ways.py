@@ -66,13 +66,13 @@ def _egress(namespace: NetworkNamespace, address: str) -> list[Interface]:
     target = ip_address(address)
     usable = [each for each in known_or(namespace.interfaces, ()) if not each.loopback and each.up]
     routes = [
-        (route.prefix_length, route.interface)
+        (route.prefix_length, route.interfaces)
         for route in known_or(namespace.routes, ())
         if route.type == "unicast" and route.network.version == target.version
         if target in route.network
     ]
-    best = max(routes, default=(-1, 0))
-    return [each for each in usable if each.index == best[1]] or usable
+    best = max(routes, default=(-1, ()))
+    return [each for each in usable if each.index in best[1]] or usable
 
 
 def _address(interface: Interface, address: str) -> str:

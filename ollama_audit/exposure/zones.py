@@ -80,7 +80,7 @@ def _bridges_guests(namespace: NetworkNamespace, interface: Interface) -> bool:
         return False
     ports = [i for i in known_or(namespace.interfaces, ()) if i.master == interface.index]
     uplink = any(
-        route.interface == interface.index and route.prefix_length == 0
+        interface.index in route.interfaces and route.prefix_length == 0
         for route in known_or(namespace.routes, ())
     )
     return bool(ports) and not uplink and all(port.kind in {"veth", "tun"} for port in ports)
@@ -149,7 +149,7 @@ def sources_behind(
     routes = [
         route
         for route in known_or(namespace.routes, ())
-        if route.family is family and route.interface == interface.index
+        if route.family is family and interface.index in route.interfaces
     ]
     near = _near(interface, routes, family)
     default = any(route.prefix_length == 0 and route.type == "unicast" for route in routes)
@@ -195,7 +195,8 @@ def _elsewhere(namespace: NetworkNamespace, interface: Interface, family: Family
             route.network
             for route in known_or(namespace.routes, ())
             if route.family is family
-            and route.interface not in (0, interface.index)
+            and route.interfaces
+            and interface.index not in route.interfaces
             and route.prefix_length
             and route.type == "unicast"
         ),

@@ -52,6 +52,15 @@ class Lookup(NamedTuple):
     mark: int | None = 0
 
 
+class Destinations(NamedTuple):
+    """Destinations of one route, or of several that share their traffic."""
+
+    addresses: AddressSet
+    interfaces: tuple[str, ...]
+    """Through which packets may leave; NO_ROUTE or UNSURE instead."""
+    prefix_length: int
+
+
 class Host:
     """Addresses, routes and sysctls of a namespace, with every derived set kept."""
 
@@ -81,7 +90,7 @@ class Host:
         }
         self._local: dict[tuple[int, str], AddressSet] = {}
         self._broadcast: AddressSet | None = None
-        self._tables: dict[tuple[int, int], list[tuple[AddressSet, str, int]]] = {}
+        self._tables: dict[tuple[int, int], list[Destinations]] = {}
         self._egress: dict[tuple[int, Lookup], dict[str, AddressSet]] = {}
 
     # Addresses
@@ -106,6 +115,22 @@ class Host:
                         ranges += LOOPBACK[version].ranges()
             self._local[key] = AddressSet.from_ranges(ranges, version)
         return self._local[key]
+
+    def anycast(self) -> AddressSet:
+        """IPv6 anycast addresses of the host: a router's in each of its networks (RFC 4291)."""
+        unicast = self.own_addresses(6)
+        return AddressSet.from_ranges(self._local_routes(6, {"anycast"}), 6) - unicast
+
+    def connected(self, version: int, interface: str) -> AddressSet:
+        """The networks of an interface's own addresses."""
+        return AddressSet.from_networks(
+            (
+                address.network
+                for address in self.interfaces[interface].addresses
+                if address.family is FAMILY[version] and not address.ip.is_link_local
+            ),
+            version,
+        )
 
     def own_addresses(self, version: int) -> AddressSet:
         """The addresses on interfaces, and IPv4's loopback network: `local`, but not anycast."""
@@ -187,7 +212,8 @@ class Host:
     def egress(self, version: int, lookup: Lookup = Lookup()) -> dict[str, AddressSet]:  # noqa: B008 - immutable
         """Through which interface packets leave, by destination; `lo` for own addresses.
 
-        The keys are interface names, NO_ROUTE and UNSURE; the sets part all addresses.
+        The keys are interface names, NO_ROUTE and UNSURE. The sets hold every address, and one
+        whose routes share their traffic is in the sets of several interfaces.
         """
         if not self._by_mark[version]:
             lookup = lookup._replace(mark=0)
@@ -200,43 +226,53 @@ class Host:
 
     def route(self, version: int, address: int, lookup: Lookup = Lookup()) -> str:  # noqa: B008
         """The interface through which packets to an address leave, NO_ROUTE or UNSURE."""
-        for interface, addresses in self.egress(version, lookup).items():
-            if address in addresses:
-                return interface
-        return NO_ROUTE
+        found = [name for name, part in self.egress(version, lookup).items() if address in part]
+        return UNSURE if len(found) > 1 else (*found, NO_ROUTE)[0]
 
-    def table(self, version: int, number: int) -> list[tuple[AddressSet, str, int]]:
-        """A routing table as disjoint (destinations, interface, prefix length), longest first."""
+    def table(self, version: int, number: int) -> list[Destinations]:
+        """A routing table as disjoint destinations, the longest prefix first."""
         key = (version, number)
         if key not in self._tables:
             self._tables[key] = self._read_table(version, number)
         return self._tables[key]
 
-    def _read_table(self, version: int, number: int) -> list[tuple[AddressSet, str, int]]:
-        routes = [r for r in self._routes if r.family is FAMILY[version] and r.table == number]
+    def _read_table(self, version: int, number: int) -> list[Destinations]:
+        if number == LOCAL_TABLE:
+            return [Destinations(self.local(version), ("lo",), BITS[version])]
         left = AddressSet.everything(version)
         result = []
-        if number == LOCAL_TABLE:
-            local = self.local(version)
-            return [(local, "lo", BITS[version])]
-        for route in sorted(routes, key=lambda r: (-r.prefix_length, r.metric)):
-            if route.type in ("broadcast", "multicast", "anycast", "local"):
-                continue
-            first, last = _range_of(route)
-            part = AddressSet.span(first, last, version) & left
+        for alike in self._alternatives(version, number):
+            part = AddressSet.span(*_range_of(alike[0]), version) & left
             if not part:
                 continue
             left = left - part
-            if route.type != "throw":
-                result.append((part, self._leaves_by(route), route.prefix_length))
+            if alike[0].type != "throw":
+                ways = tuple(dict.fromkeys(way for route in alike for way in self._ways(route)))
+                result.append(Destinations(part, ways, alike[0].prefix_length))
         return result
 
-    def _leaves_by(self, route: Route) -> str:
+    def _alternatives(self, version: int, number: int) -> Iterable[list[Route]]:
+        """The routes of a table that count, the longest prefix first, those of equal rank together.
+
+        IPv6 has several default routes of one metric where two routers advertise themselves, and
+        chooses by what it hears of them (RFC 4191).
+        """
+        found: dict[tuple[int, int, str], list[Route]] = {}
+        for route in self._routes:
+            wanted = route.family is FAMILY[version] and route.table == number and not route.dead
+            if wanted and route.type not in {"broadcast", "multicast", "anycast", "local"}:
+                rank = (-route.prefix_length, route.metric, route.destination)
+                alike = found.setdefault(rank, [])
+                if version == 6 or not alike or alike[0].tos:
+                    alike.append(route)
+        return (found[rank] for rank in sorted(found))
+
+    def _ways(self, route: Route) -> tuple[str, ...]:
+        if route.tos or route.only_from:
+            return (UNSURE,)
         if route.type != "unicast":
-            return NO_ROUTE
-        if route.multipath or route.tos:
-            return UNSURE
-        return self.names.get(route.interface, UNSURE)
+            return (NO_ROUTE,)
+        return tuple(self.names.get(index, UNSURE) for index in route.interfaces) or (UNSURE,)
 
     def on_link(self, version: int, interface: str) -> AddressSet:
         """Destinations of the unicast routes through an interface, whatever the table."""
@@ -247,7 +283,7 @@ class Host:
                 if route.family is FAMILY[version]
                 and route.type == "unicast"
                 and route.table != LOCAL_TABLE
-                and self.names.get(route.interface) == interface
+                and interface in map(self.names.get, route.interfaces)
             ),
             version,
         )
@@ -302,12 +338,13 @@ class _Walk:
         self.found: dict[str, AddressSet] = {}
         self.resume_at = 0
 
-    def settle(self, interface: str, destinations: AddressSet) -> None:
+    def settle(self, destinations: AddressSet, *interfaces: str) -> None:
         part = destinations & self.left
         if part:
             self.left = self.left - part
-            present = self.found.get(interface)
-            self.found[interface] = part if present is None else present | part
+            for interface in interfaces:
+                present = self.found.get(interface)
+                self.found[interface] = part if present is None else present | part
 
     def step(self, host: Host, rule: PolicyRule, lookup: Lookup) -> None:
         selected = _selected(host, rule, lookup)
@@ -328,17 +365,18 @@ class _Walk:
         elif rule.action == "nop":
             return
         elif rule.action != "lookup":
-            self.settle(NO_ROUTE if selected else UNSURE, part)
+            self.settle(part, NO_ROUTE if selected else UNSURE)
         else:
-            for destinations, interface, length in host.table(self.version, rule.table):
+            for destinations, interfaces, length in host.table(self.version, rule.table):
                 if length > rule.suppress_prefix_length:
-                    self.settle(interface if selected else UNSURE, destinations & part)
+                    ways = interfaces if selected else (UNSURE,)
+                    self.settle(destinations & part, *ways)
 
     def _jump(self, rule: PolicyRule, part: AddressSet, *, sure: bool) -> None:
         if sure:
             self.resume_at = rule.goto
         else:
-            self.settle(UNSURE, part)
+            self.settle(part, UNSURE)
 
 
 def _walk(
@@ -351,5 +389,5 @@ def _walk(
         if rule.priority >= walk.resume_at:
             walk.step(host, rule, lookup)
     if walk.left:
-        walk.settle(NO_ROUTE, walk.left)
+        walk.settle(walk.left, NO_ROUTE)
     return walk.found

@@ -111,6 +111,9 @@ class Walk:
     def remote(self, address: int, port: int) -> list[Arrival]:
         """Connections that arrive through the interface."""
         everyone = AddressSet.everything(self.version)
+        if not self.host.interfaces[self.interface].up:
+            self.drop(everyone, f"nothing comes in by {self.interface}, which is down")
+            return []
         if self.version == 6 and address in LOOPBACK[6] and not self._on_loopback():
             # ip6_rcv_core() of net/ipv6/ip6_input.c, before any hook of ip6 or inet could translate
             self.drop(everyone, "loopback destination from outside")
@@ -175,7 +178,7 @@ class Walk:
             # tcp_v6_conn_request() of net/ipv6/tcp_ipv6.c
             self.drop(everyone(flows, 6) & MAPPED, "no valid source address")
             flows = {state: found - MAPPED for state, found in flows.items()}
-        flows = self._answer(flows, "")
+        flows = self._answer(self._unicast(flows), "")
         confirm = [
             Leg("ingress", self.interface),
             Leg("prerouting", self.interface),
@@ -183,6 +186,19 @@ class Walk:
         ]
         flows = self._confirm(confirm, flows)
         return [Arrival(LOCAL, self.interface, *item) for item in flows.items()]
+
+    def _unicast(self, flows: Flows) -> Flows:
+        """What is not sent to an IPv6 anycast address, which TCP drops.
+
+        tcp_v6_conn_request() of net/ipv6/tcp_ipv6.c; a router has one in each of its networks.
+        """
+        if self.version == 4:
+            return flows
+        anycast = self.host.anycast()
+        for state, sources in flows.items():
+            if state.address in anycast:
+                self.drop(sources, "TCP does not answer at an anycast address")
+        return {state: found for state, found in flows.items() if state.address not in anycast}
 
     def _forward(self, egress: str, flows: Flows) -> list[Arrival]:
         flows = self._may_forward(egress, flows)
@@ -258,31 +274,55 @@ class Walk:
             return {}
         return self._finish_answer(self._answer_legs(egress, container, flows))
 
+    def _delivered(self, egress: str, flows: Flows) -> Flows:
+        """Answers that leave by another link than the client came in by, as far as one can say.
+
+        Between uplinks that is common, and the internet is behind both. A neighbour on the link
+        gets it only if whoever is behind the other one sends it back, and the far end of a tunnel
+        takes what its own configuration allows.
+        """
+        if egress == self.interface:
+            return flows
+        tunnel = self.host.interfaces[egress].point_to_point
+        near = self.host.connected(self.version, self.interface)
+        lost = everyone(flows, self.version) if tunnel else everyone(flows, self.version) & near
+        why = f"the answer leaves by {egress}, not by {self.interface}, where the client is"
+        self.give_up(lost, why, Phase.ANSWER)
+        kept = {state: found - lost for state, found in flows.items()}
+        return {state: found for state, found in kept.items() if found}
+
     def _answer_legs(self, egress: str, container: str, flows: Flows) -> Flows:
-        outbound = [Leg("postrouting", "", egress), Leg("egress", "", egress)]
+        legs = [Leg("output", "", egress)]
         if container:
             legs = [
                 Leg("ingress", container),
                 Leg("prerouting", container),
                 Leg("forward", container, egress),
             ]
-            return self.pass_through(legs + outbound, flows, Phase.ANSWER)
-        flows = self.pass_through([Leg("output", "", egress)], flows, Phase.ANSWER)
-        flows = self._rerouted(egress, flows)
-        return self.pass_through(outbound, flows, Phase.ANSWER)
-
-    def _rerouted(self, egress: str, flows: Flows) -> Flows:
-        """A mark set in output can change the route (ip_route_me_harder)."""
-        if not self.host.depends_on_mark(self.version):
-            return flows
+        flows = self.pass_through(legs, flows, Phase.ANSWER)
         result: Flows = {}
-        for state, sources in flows.items():
-            same = self._ways_back(Lookup(state.address, "lo", state.mark)).get(
-                egress, self.nothing
-            )
-            self.give_up(sources - same, "a mark changes the route of the answer", Phase.ANSWER)
-            add(result, state, sources & same)
+        for way, part in self._rerouted(egress, flows, local=not container).items():
+            outbound = [Leg("postrouting", "", way), Leg("egress", "", way)]
+            leaving = self._delivered(way, part)
+            merge(result, self.pass_through(outbound, leaving, Phase.ANSWER))
         return result
+
+    def _rerouted(self, egress: str, flows: Flows, *, local: bool) -> dict[str, Flows]:
+        """Where the answer leaves; a mark set in output may change that (ip_route_me_harder).
+
+        It does in iptables' mangle table and in chains of type route, and in no other.
+        """
+        ways = {egress: flows}
+        if not local or not self.host.depends_on_mark(self.version):
+            return ways
+        for state, sources in flows.items():
+            lookup = Lookup(state.address, "lo", state.mark)
+            for way, part in self._ways_back(lookup).items():
+                if way in {NO_ROUTE, UNSURE, "lo"}:
+                    self.give_up(sources & part, "a mark changes the answer's route", Phase.ANSWER)
+                elif way != egress:
+                    add(ways.setdefault(way, {}), state, sources & part)
+        return ways
 
     def _finish_answer(self, flows: Flows) -> Flows:
         """An answer that connection tracking lets be is not translated back."""
@@ -343,6 +383,7 @@ class Walk:
         back = [Leg("ingress", "lo"), Leg("prerouting", "lo"), Leg("input", "lo")]
         flows = self.pass_through(out, flows, Phase.OPEN)
         flows = self.pass_through(back, flows, Phase.OPEN, translate=False)
+        flows = self._unicast(flows)
         whole = [Leg("output", "", "lo"), *out, *back]
         flows = self.pass_through(whole, _next_packet(flows), Phase.ANSWER)
         flows = self._confirm(whole, self._finish_answer(flows))

@@ -193,14 +193,15 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     type: str = "unicast"
     """As `ip route` prints it: `unicast`, `local`, `broadcast`, `anycast`, `blackhole`, ..."""
     interface: int = 0
-    """Index of the outgoing interface; 0 when there is none or several (see `multipath`)."""
+    """Index of the outgoing interface; 0 when there is none or several (see `hops`)."""
     gateway: str = ""
     source: str = ""
     """Preferred source address."""
     metric: int = 0
     scope: int = 0
     tos: int = 0
-    multipath: bool = False
+    hops: tuple[int, ...] = ()
+    """Indices of the outgoing interfaces of a route that shares its traffic among several."""
     only_from: str = ""
     """CIDR of the sources it is for (`from` of an IPv6 route); empty for any."""
     dead: bool = False
@@ -208,6 +209,11 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         ip_network((self.destination, self.prefix_length), strict=False)
+
+    @property
+    def interfaces(self) -> tuple[int, ...]:
+        """Indices of every outgoing interface."""
+        return self.hops or ((self.interface,) if self.interface else ())
 
     @property
     def network(self) -> IPv4Network | IPv6Network:

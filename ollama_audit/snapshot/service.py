@@ -56,7 +56,7 @@ class SystemdUnit(msgspec.Struct, frozen=True, kw_only=True):
     properties: dict[str, str] = {}
     """Sandboxing and resource properties by name, values verbatim from `systemctl show`."""
     ip_address_allow: tuple[str, ...] = ()
-    """IPAddressAllow= (systemd.resource-control(5)), CIDRs."""
+    """IPAddressAllow= (systemd.resource-control(5)) of the unit and its slices, CIDRs."""
     ip_address_deny: tuple[str, ...] = ()
 
 

@@ -214,7 +214,7 @@ def shown_routes(namespace: Netns) -> list[tuple[object, ...]]:
             text = default if route["dst"] == "default" else route["dst"]
             address, _, length = text.partition("/")
             table = route.get("table", "main")
-            several = "nexthops" in route
+            several = tuple(names[hop["dev"]] for hop in route.get("nexthops", ()))
             via = route.get("via", {})
             found.append(
                 (
@@ -247,7 +247,7 @@ def as_shown(route: Route) -> tuple[object, ...]:
         route.source,
         route.metric,
         route.tos,
-        route.multipath,
+        route.hops,
         route.only_from,
     )
 

@@ -169,7 +169,7 @@ def test_a_local_unit_of_another_name_is_asked_for(
     printing(folder)
     systemd.read_units(())
     asked = (folder / "asked").read_text().partition(" -- ")[2].split()
-    assert asked == ["llm.service", "ollama.service"]
+    assert asked == ["llm.service", "ollama.service", "system.slice", "-.slice"]
 
 
 @pytest.mark.parametrize(
@@ -202,3 +202,39 @@ def test_an_unreadable_file_is_unknown(folder: Path) -> None:
     (folder / "ollama.env").chmod(0)
     printing(folder)
     assert isinstance(only_unit().environment_files[0].settings, Unknown)
+
+
+SLICES = """
+Id=system.slice
+LoadState=loaded
+IPAddressAllow=192.0.2.0/24
+IPAddressDeny=
+
+Id=-.slice
+LoadState=loaded
+IPAddressAllow=
+IPAddressDeny=198.51.100.0/24
+"""
+
+
+def test_a_unit_has_the_address_lists_of_its_slices(folder: Path) -> None:
+    printing(folder)
+    text = (folder / "shown").read_text().replace("Id=ollama", "Slice=system.slice\nId=ollama")
+    (folder / "shown").write_text(text + SLICES)
+    unit = only_unit()
+    assert unit.ip_address_allow == ("127.0.0.0/8", "::1/128", "192.0.2.0/24")
+    assert unit.ip_address_deny == ("0.0.0.0/0", "::/0", "198.51.100.0/24")
+    assert len((folder / "asked").read_text().splitlines()) == 1
+
+
+def test_slices_of_a_units_own_are_asked_for(folder: Path) -> None:
+    printing(folder)
+    text = (folder / "shown").read_text().replace("Id=ollama", "Slice=ai-gpu.slice\nId=ollama")
+    (folder / "shown").write_text(text + SLICES)
+    own = "Id=ai-gpu.slice\nLoadState=loaded\nIPAddressDeny=2001:db8::/32\n\n"
+    own += "Id=ai.slice\nLoadState=loaded\nIPAddressDeny=\n"
+    (folder / "own").write_text(own)
+    systemctl(folder, f'case "$*" in *" ai"*) cat {folder}/own;; *) cat {folder}/shown;; esac')
+    unit = only_unit()
+    assert unit.ip_address_deny == ("0.0.0.0/0", "::/0", "2001:db8::/32", "198.51.100.0/24")
+    assert (folder / "asked").read_text().splitlines()[1].endswith("-- ai-gpu.slice ai.slice")
