@@ -96,7 +96,8 @@ def _network_namespace(pid: int) -> int:
 
 _SERVER, _RUNS_MODELS, _PASSES_ON = "server", "runner", "forwarder"
 _HIDDEN, _OTHER = "hidden", "other"
-_FORWARDERS = frozenset(PROGRAMS)
+_FORWARDERS = frozenset({*PROGRAMS, "rootlesskit"})
+"""Of RootlessKit two: one that holds the ports, and its child in the network they lead into."""
 
 
 def _judge(pid: int) -> str:

@@ -81,6 +81,13 @@ def test_a_server_is_found(start: Start, tmp_path: Path) -> None:
     assert abs(process.started_at.value - datetime.now(UTC)) < timedelta(seconds=30)
 
 
+def test_the_child_of_rootlesskit_is_noted_by_its_executable(start: Start) -> None:
+    """It runs as `/proc/self/exe`, and holds no socket that would tell of it."""
+    pid = start("/proc/self/exe", "serve", name="rootlesskit")
+
+    assert pid in scan().forwarders
+
+
 def test_a_replaced_binary_is_said(start: Start, tmp_path: Path) -> None:
     pid = start("ollama", "serve")
     (tmp_path / "ollama").unlink()

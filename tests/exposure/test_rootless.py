@@ -101,6 +101,44 @@ def test_a_helper_leads_where_its_engine_publishes(name: str) -> None:
     assert found.path[2] == "ollama in container ai (podman of ada) at [::]:11434"
 
 
+def docker_beside(*, holder: str, at: str) -> HostSnapshot:
+    """A rootless Docker, whose engine does not tell in which networks its containers are.
+
+    RootlessKit's child is in the network in which Docker's own proxy listens (observed with
+    rootlesskit 1.1.0 and docker.io 20.10).
+    """
+    kit = helper("rootlesskit")
+    child = replace(
+        process(78, name="exe", executable="/usr/bin/rootlesskit", uid=ADA, parent=HELPER),
+        network_namespace=Known(CONTAINER_NAMESPACE, "/proc/78/ns/net"),
+    )
+    slirp = process(79, name="slirp4netns", executable="/usr/bin/slirp4netns", parent=HELPER)
+    found = machine(kit, engine(PublishedPort(host_port=1, port=1)), inside=at)
+    owner = {"rootlesskit": HELPER, "slirp4netns": 79}[holder]
+    outer, inner = found.namespaces.value  # type: ignore[union-attr]
+    held = (listener("0.0.0.0:8080", owners=owner, uid=ADA),)
+    outer = replace(outer, listeners=Known(held, "sock_diag"))
+    return replace(found, processes=(kit, child, slirp), namespaces=namespaces(outer, inner))
+
+
+@pytest.mark.parametrize(
+    ("holder", "at", "verdict"),
+    [
+        ("rootlesskit", "127.0.0.1:8080", Verdict.YES),
+        ("rootlesskit", "10.0.2.100:8080", Verdict.NO),
+        ("rootlesskit", "127.0.0.1:8081", Verdict.NO),
+        ("slirp4netns", "10.0.2.100:8080", Verdict.YES),
+        ("slirp4netns", "127.0.0.1:8080", Verdict.NO),
+    ],
+)
+def test_a_rootless_docker_publishes_what_listens_at_the_same_port_inside(
+    holder: str, at: str, verdict: Verdict
+) -> None:
+    found = asked(docker_beside(holder=holder, at=at))
+
+    assert found.reach is verdict, found.because
+
+
 def test_a_port_that_leads_to_another_one_inside_is_no_way() -> None:
     other = PublishedPort(host_port=8080, port=80)
 

@@ -40,12 +40,17 @@ def rootlessport(
 
     They are told the ports over a pipe or a socket (podman cmd/rootlessport), not by arguments,
     and connect to the container's address: RootlessKit's `ChildIP`, which podman sets since 3.0.
+    A RootlessKit with the port driver slirp4netns has it lead to the same port of its tap.
     """
-    del namespace
     found = [
         target.step(process, _address(target.inner, 4) or "127.0.0.1")
         for target in _published(terrain, listener, process)
     ]
+    kit = terrain.processes.get(process.parent)
+    if not found and kit is not None and "rootlesskit" in kit.called:
+        inner = _inside(terrain, namespace, kit)
+        if inner is not None and (address := _address(inner, 4)):
+            found = [_same_port(terrain, listener, inner).step(process, address)]
     return tuple(found) or (_unknown(terrain, listener, process),)
 
 
@@ -60,8 +65,12 @@ def rootlesskit(
     inner = _inside(terrain, namespace, process)
     if inner is None:
         return rootlessport(terrain, namespace, listener, process)
-    target = _Target(inner, listener.port, terrain.name_of_network(inner))
-    return (target.step(process, "127.0.0.1"),)
+    return (_same_port(terrain, listener, inner).step(process, "127.0.0.1"),)
+
+
+def _same_port(terrain: Terrain, listener: Listener, inner: NetworkNamespace) -> _Target:
+    """What RootlessKit makes of a port: that of the network in which Docker's bridges are."""
+    return _Target(inner, listener.port, terrain.name_of_network(inner))
 
 
 def pasta(
