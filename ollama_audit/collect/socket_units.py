@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pwd
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from glob import glob
 from pathlib import Path
 
@@ -23,6 +23,8 @@ from ollama_audit.snapshot.process import Process
 from ollama_audit.snapshot.service import SocketUnit
 
 _STREAM = re.compile(r"(\S+) \(Stream\)")
+_TRUE = frozenset({"1", "yes", "y", "true", "t", "on"})
+"""Of parse_boolean() in systemd's basic/parse-util.c."""
 _NONE: Observed[tuple[SocketUnit, ...]] = Known((), "systemd holds no TCP socket")
 
 
@@ -35,7 +37,7 @@ def read_socket_units(holders: Iterable[Process]) -> Observed[tuple[SocketUnit, 
         return Known(tuple(found), "unit files") if found else _NONE
     shown = run(
         (
-            *("systemctl", "show", "--no-pager", "--property=Id,Listen,Triggers"),
+            *("systemctl", "show", "--no-pager", "--property=Id,Listen,Triggers,Accept"),
             *("--", "*.socket"),
         )
     )
@@ -51,11 +53,10 @@ def _of_system(text: str) -> list[SocketUnit]:
         name = next(iter(block.get("Id", [])), "")
         listens = tuple(m[1] for each in block.get("Listen", []) for m in [_stream(each)] if m)
         if name.endswith(".socket") and listens:
+            accepts = block.get("Accept") == ["yes"]
             service = next(iter(" ".join(block.get("Triggers", [])).split()), "")
-            arguments = _arguments(name, service, SYSTEM_FOLDERS)
-            found.append(
-                SocketUnit(name=name, listens=listens, service=service, arguments=arguments)
-            )
+            service = _template(name) if accepts else service
+            found.append(_unit(name, listens, service, SYSTEM_FOLDERS, accepts=accepts))
     return sorted(found, key=lambda unit: unit.name)
 
 
@@ -64,9 +65,40 @@ def _stream(text: str) -> re.Match[str] | None:
     return found if found and not found[1].startswith(("/", "@")) else None
 
 
-def _arguments(name: str, service: str, folders: Sequence[str]) -> Observed[tuple[str, ...]]:
+def _template(name: str) -> str:
+    """The unit of which a socket starts an instance for each connection (systemd.socket(5))."""
+    return f"{name.removesuffix('.socket')}@.service"
+
+
+def _unit(  # noqa: PLR0913 - the parts of a unit
+    name: str,
+    listens: tuple[str, ...],
+    service: str,
+    folders: Sequence[str],
+    *,
+    accepts: bool,
+    owner: str = "",
+) -> SocketUnit:
+    settings = _settings(service, folders) if service else {}
+    return SocketUnit(
+        name=name,
+        listens=listens,
+        service=service,
+        arguments=_arguments(name, service, settings.get("ExecStart", [])),
+        owner=owner,
+        accepts=accepts,
+        private_network=_true(settings, "PrivateNetwork"),
+        network_path=next(iter(settings.get("NetworkNamespacePath", [])[-1:]), ""),
+        joins=tuple(" ".join(settings.get("JoinsNamespaceOf", [])).split()),
+    )
+
+
+def _true(settings: Mapping[str, list[str]], name: str) -> bool:
+    return "".join(settings.get(name, [])[-1:]).lower() in _TRUE
+
+
+def _arguments(name: str, service: str, commands: Sequence[str]) -> Observed[tuple[str, ...]]:
     """The command of a service by its files (systemd.service(5), "COMMAND LINES")."""
-    commands = _settings(service, folders).get("ExecStart", []) if service else []
     command = commands[-1] if commands else ""
     prefix = command[: len(command) - len(command.lstrip("@-:+!"))]
     words = syntax.words(command.removeprefix(prefix))
@@ -105,14 +137,10 @@ def _from_files(name: str, user: str, folders: list[str]) -> SocketUnit | None:
     )
     if not listens:
         return None
-    service = next(iter(own.get("Service", [])), f"{name.removesuffix('.socket')}.service")
-    return SocketUnit(
-        name=name,
-        listens=listens,
-        service=service,
-        arguments=_arguments(name, service, folders),
-        owner=user,
-    )
+    accepts = _true(own, "Accept")
+    usual = _template(name) if accepts else f"{name.removesuffix('.socket')}.service"
+    service = next(iter(own.get("Service", [])), usual)
+    return _unit(name, listens, service, folders, accepts=accepts, owner=user)
 
 
 def _settings(name: str, folders: Sequence[str]) -> dict[str, list[str]]:

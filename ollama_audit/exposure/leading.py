@@ -15,7 +15,6 @@ from ollama_audit.exposure.confirm import proof
 from ollama_audit.exposure.forwarders import Onward, onward, passes_on
 from ollama_audit.exposure.terrain import Terrain
 from ollama_audit.exposure.ways import ways
-from ollama_audit.firewall.ports import Ports
 from ollama_audit.observed import Unknown, known_or
 from ollama_audit.snapshot.network import Listener, NetworkNamespace
 
@@ -90,7 +89,7 @@ def _behind(terrain: Terrain, steps: tuple[Onward, ...]) -> _Ahead:
     found: dict[tuple[int, Listener], _Socket] = {}
     for (_, address, port), namespace in targets.items():
         for place in _places(terrain, namespace, address):
-            if isinstance(place.listeners, Unknown) or translated_ports(terrain, place) >> port & 1:
+            if isinstance(place.listeners, Unknown) or terrain.translated_ports(place) >> port & 1:
                 return _Ahead(ollama=True)
             found |= {each.key: each for each in _listening(place, port)}
     nowhere = any(step.namespace is None and not step.guess for step in steps)
@@ -117,7 +116,7 @@ def _listening(namespace: NetworkNamespace, port: int) -> Iterator[_Socket]:
 
 def port_leads(terrain: Terrain, namespace: NetworkNamespace, port: int) -> bool:
     """Whether a port of a namespace, at whatever address, may lead to Ollama."""
-    if isinstance(namespace.listeners, Unknown) or translated_ports(terrain, namespace) >> port & 1:
+    if isinstance(namespace.listeners, Unknown) or terrain.translated_ports(namespace) >> port & 1:
         return True
     return any(leads_on(terrain, *socket) for socket in _listening(namespace, port))
 
@@ -131,14 +130,3 @@ def leading_ports(terrain: Terrain, namespace: NetworkNamespace) -> frozenset[in
         for listener in namespace.listeners.value
         if leads_on(terrain, namespace, listener)
     )
-
-
-def translated_ports(terrain: Terrain, namespace: NetworkNamespace) -> Ports:
-    """The ports that rules of a namespace may translate."""
-    found = terrain.translations(namespace)
-    if isinstance(found, Unknown):
-        return 0
-    ports = 0
-    for each in found.translations:
-        ports |= each.ports
-    return ports

@@ -14,7 +14,6 @@ from typing import TypeAlias
 from ollama_audit.exposure.forwarders import Onward, forwarder, no_way, onward, passes_on
 from ollama_audit.exposure.forwarders.relays.target import literal
 from ollama_audit.exposure.forwarders.step import PASSES_BYTES
-from ollama_audit.exposure.leading import translated_ports
 from ollama_audit.exposure.sockets import candidates
 from ollama_audit.exposure.terrain import Terrain, terrain_of
 from ollama_audit.exposure.ways import ways
@@ -43,7 +42,8 @@ _NEVER = frozenset(
 
 _ELSEWHERE = frozenset(
     {"ssh", "sshd", "kubectl", "cloudflared", "ngrok", "frpc", "frps", "chisel", "rathole", "bore"}
-    | {"tailscaled", "squid", "privoxy", "tor", "microsocks", "dante", "sockd", "tinyproxy", "gost"}
+    | {"tailscaled", "squid", "privoxy", "tor", "microsocks", "sockd", "tinyproxy", "gost"}
+    | {"3proxy", "danted"}
 )
 """Programs that carry connections to other machines."""
 
@@ -109,7 +109,7 @@ def _astray(terrain: Terrain, namespace: NetworkNamespace, listener: Listener) -
         owner = terrain.wires.interface(namespace, at)
         if owner is None or listener.ip.is_link_local:
             return f"{at} is not an address of this host that can be asked"
-    if not translated_ports(terrain, namespace) >> listener.port & 1:
+    if not terrain.translated_ports(namespace) >> listener.port & 1:
         return ""
     query = Query(
         family=Family.IPV6 if ":" in at else Family.IPV4,

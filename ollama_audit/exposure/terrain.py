@@ -15,6 +15,7 @@ from ollama_audit.exposure.shields import shielded, stopped
 from ollama_audit.exposure.wires import Wires
 from ollama_audit.exposure.zones import public
 from ollama_audit.firewall.answer import Query, Reach
+from ollama_audit.firewall.ports import Ports
 from ollama_audit.firewall.reach import reach
 from ollama_audit.firewall.told_apart import ToldApart
 from ollama_audit.firewall.translations import Translations, translations
@@ -193,6 +194,16 @@ class Terrain:
     def translations(self, namespace: NetworkNamespace) -> Translations | Unknown:
         """What the rules of a namespace may do with destinations."""
         return self.memo.once("translations", namespace.inode, lambda: translations(namespace))
+
+    def translated_ports(self, namespace: NetworkNamespace) -> Ports:
+        """The ports that rules of a namespace may translate."""
+        found = self.translations(namespace)
+        if isinstance(found, Unknown):
+            return 0
+        ports = 0
+        for each in found.translations:
+            ports |= each.ports
+        return ports
 
     @cached_property
     def _shielded(self) -> frozenset[tuple[int, str]]:

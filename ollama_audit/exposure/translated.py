@@ -15,7 +15,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from ollama_audit.addresses import AddressSet
 from ollama_audit.exposure.attempts import Attempt, attempts
-from ollama_audit.exposure.leading import leading_ports, port_leads, translated_ports
+from ollama_audit.exposure.leading import leading_ports, port_leads
 from ollama_audit.exposure.model import Gap
 from ollama_audit.exposure.terrain import Terrain
 from ollama_audit.exposure.zones import own_addresses, sources_behind
@@ -173,7 +173,7 @@ class _Plan:
             return EVERY_PORT
         found = spans((port, port) for end in ends for port in leading_ports(self.terrain, end))
         for end in ends:
-            found |= translated_ports(self.terrain, end) if end is not self.namespace else 0
+            found |= self.terrain.translated_ports(end) if end is not self.namespace else 0
         return found if ends else 1 << _DEFAULT_PORT
 
 

@@ -72,6 +72,14 @@ class SocketUnit(msgspec.Struct, frozen=True, kw_only=True):
     """ExecStart= of that service, with secrets masked."""
     owner: str = ""
     """The user whose service manager holds it; empty for the system's."""
+    accepts: bool = False
+    """Accept=: the service is started for each connection, which is its input and output."""
+    private_network: bool = False
+    """PrivateNetwork= of that service (systemd.exec(5))."""
+    network_path: str = ""
+    """Its NetworkNamespacePath=, which makes `private_network` void."""
+    joins: tuple[str, ...] = ()
+    """The units whose private network it shares (JoinsNamespaceOf=, systemd.unit(5))."""
 
 
 class SshSession(msgspec.Struct, frozen=True, kw_only=True):

@@ -29,6 +29,14 @@ Triggers=ssh@box.service
 """
 """As systemd 252 prints `systemctl show --property=Id,Listen,Triggers -- '*.socket'`."""
 
+ACCEPTS = """\
+Listen=[::]:8080 (Stream)
+Accept=yes
+Id=front.socket
+Triggers=
+"""
+"""As systemd 252 prints it of a socket with Accept=yes, with the property Accept."""
+
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -79,6 +87,37 @@ def test_the_systems_sockets_are_asked_for_once(
         Known(("/lib/systemd/systemd-socket-proxyd", "127.0.0.1:11434"), "front.service"),
         Known(("/usr/sbin/sshd", "-i", "box"), "ssh@box.service"),
     ]
+
+
+def test_a_service_for_each_connection_is_the_sockets_template(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "etc/front@.service").write_text("[Service]\nExecStart=nc 127.0.0.1 11434\n")
+    answering(monkeypatch, ACCEPTS)
+
+    found = read_socket_units([MANAGER])
+
+    assert isinstance(found, Known)
+    (unit,) = found.value
+    assert unit.accepts
+    assert unit.service == "front@.service"
+    assert unit.arguments == Known(("nc", "127.0.0.1", "11434"), "front@.service")
+
+
+def test_the_network_of_a_service_is_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "etc/front.service").write_text(
+        "[Unit]\nJoinsNamespaceOf=ollama.service\n[Service]\nExecStart=/bin/x\n"
+        "PrivateNetwork=no\nPrivateNetwork=on\nNetworkNamespacePath=/run/netns/ai\n"
+    )
+    answering(monkeypatch, SHOWN)
+
+    found = read_socket_units([MANAGER])
+
+    assert isinstance(found, Known)
+    unit = found.value[0]
+    assert unit.private_network
+    assert unit.joins == ("ollama.service",)
+    assert unit.network_path == "/run/netns/ai"
 
 
 def test_nothing_is_asked_when_process_1_holds_no_socket(monkeypatch: pytest.MonkeyPatch) -> None:

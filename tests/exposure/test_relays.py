@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
 from msgspec.structs import replace
 
 from ollama_audit.exposure.assess import assess
-from ollama_audit.exposure.forwarders import FORWARDERS, Onward, passes_on
+from ollama_audit.exposure.forwarders import FORWARDERS, Onward, onward, passes_on
 from ollama_audit.exposure.forwarders.clients import Clients
 from ollama_audit.exposure.model import Encryption, Login
 from ollama_audit.exposure.terrain import Terrain
 from ollama_audit.observed import Known, Unknown
+from ollama_audit.snapshot.configuration import Configuration
+from ollama_audit.snapshot.process import Process
 from ollama_audit.snapshot.service import SocketUnit, SshSession
-from tests.hosts import host, listener, namespace, process
+from tests.exposure.networked import link, space
+from tests.exposure.proxied import configured
+from tests.hosts import (
+    CONTAINER_NAMESPACE,
+    HOST_NAMESPACE,
+    host,
+    in_container,
+    listener,
+    namespace,
+    namespaces,
+    process,
+    server,
+)
 
 DOCKER_PROXY = [
     *("docker-proxy", "-proto", "tcp", "-host-ip", "0.0.0.0", "-host-port", "8080"),
@@ -53,8 +69,18 @@ def steps(name: str, *arguments: str, sockets: tuple[SocketUnit, ...] = ()) -> t
         ),
         ("gost", ["gost", "-L", "tcp://:8080/127.0.0.1:11434"], "127.0.0.1", 11434),
         ("gost", ["gost", "-L=http://:3128", "-L=tcp://:8080/:11434"], "127.0.0.1", 11434),
-        ("ssh", ["ssh", "-gNL", "8080:127.0.0.1:11434", "me@localhost"], "127.0.0.1", 11434),
-        ("ssh", ["ssh", "-N", "-L*:8080:[::1]:11434", "127.0.0.1", "-v"], "::1", 11434),
+        ("6tunnel", ["6tunnel", "-d", "8080", "127.0.0.1", "11434"], "127.0.0.1", 11434),
+        ("6tunnel", ["6tunnel", "-4", "-l", "10.0.0.1", "8080", "::1"], "::1", 8080),
+        ("pen", ["pen", "-f", "-u", "nobody", "8080", "127.0.0.1:11434"], "127.0.0.1", 11434),
+        ("pen", ["pen", "0.0.0.0:8080", "127.0.0.1"], "127.0.0.1", 8080),
+        (
+            "sslh",
+            ["sslh", "-n", "--listen", "0.0.0.0:8080", "--http", "127.0.0.1:11434"],
+            "127.0.0.1",
+            11434,
+        ),
+        ("sslh", ["sslh", "-n", "--http", "127.0.0.1", "11434", "-f"], "127.0.0.1", 11434),
+        ("sslh", ["sslh", "-p", "0.0.0.0:8080", "--anyprot", "[::1]:11434"], "::1", 11434),
         (
             "systemd-socket-",
             ["/lib/systemd/systemd-socket-proxyd", "--exit-idle-time=5s", "127.0.0.1:11434"],
@@ -91,16 +117,18 @@ def test_a_relay_leads_where_its_arguments_say(
         ("ncat", ["ncat", "-l", "--allow", "10.0.0.1", "friends", "-c", "nc 127.0.0.1 11434"]),
         ("gost", ["gost", "-L", "socks5://:8080"]),
         ("gost", ["gost", "-L", "tcp://:8080/127.0.0.1:11434", "-F", "relay://far:1"]),
-        ("ssh", ["ssh", "-J", "hop", "-L", "8080:127.0.0.1:11434", "localhost"]),
-        ("ssh", ["ssh", "-D", "8080", "localhost"]),
         ("inetd", ["/usr/sbin/inetd"]),
         ("docker-proxy", ["docker-proxy", "-container-ip", "172.17.0.2"]),
-        ("ssh", ["ssh", "-L", "8080:127.0.0.1:11434", "box"]),
         ("sshd", ["sshd: ada@pts/0"]),
         ("kubectl", ["kubectl", "port-forward", "svc/ollama", "11434"]),
         ("rinetd", ["/usr/sbin/rinetd"]),
         ("xinetd", ["/usr/sbin/xinetd", "-stayalive"]),
         ("rootlessport", ["rootlessport"]),
+        ("6tunnel", ["6tunnel", "-i", "secret", "8080", "127.0.0.1", "11434"]),
+        ("pen", ["pen", "-F", "pen.cfg", "8080", "127.0.0.1:11434"]),
+        ("sslh", ["sslh", "-F", "/etc/sslh.cfg"]),
+        ("sslh", ["sslh", "--listen", "0.0.0.0:443", "--tls", "127.0.0.1:8443"]),
+        ("tinyproxy", ["tinyproxy", "-d"]),
     ],
 )
 def test_what_cannot_be_followed_is_unclear_and_says_why(name: str, arguments: list[str]) -> None:
@@ -157,7 +185,97 @@ def test_ncat_serves_whom_it_allows_and_does_not_deny(allow: tuple[str, ...]) ->
     assert step.tls is Encryption.TLS
 
 
-def session(client: int | None, *arguments: str) -> tuple[Onward, ...]:
+SSHD = process(22, name="sshd", executable="/usr/sbin/sshd", user="root")
+
+
+def local_forward(
+    line: str,
+    config: str = "",
+    *,
+    server: Process = SSHD,
+    at: tuple[str, ...] = ("0.0.0.0:22", "[::]:22"),
+) -> Onward:
+    """Where `ssh` with a listener at 8080 leads on a host whose SSH server is at port 22."""
+    client = replace(
+        process(77, name="ssh", executable="/usr/bin/ssh"),
+        arguments=Known(tuple(line.split()), "/proc/77/cmdline"),
+    )
+    own = listener("0.0.0.0:8080", owners=77)
+    sockets = (own, *(listener(each, owners=server.pid) for each in at))
+    place = replace(
+        space(link("192.168.1.10/24"), routes=()), listeners=Known(sockets, "sock_diag")
+    )
+    found = replace(
+        configured("ssh", {"/home/ada/.ssh/config": config}), pid=client.pid, pids=(client.pid,)
+    )
+    whole = host(namespaces=namespaces(place), processes=(client, server)).snapshot
+    (step,) = FORWARDERS["ssh"](
+        Terrain(replace(whole, configurations=(found,))), place, own, client
+    )
+    return step
+
+
+CONFIG = """
+Host me
+    HostName 127.0.0.1
+    LocalForward *:8080 127.0.0.1:11434
+Host far
+    HostName 203.0.113.7
+    LocalForward 8080 127.0.0.1:11434
+Host inside
+    HostName localhost
+    Port 2222
+"""
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ssh -gNL 8080:127.0.0.1:11434 me@localhost",
+        "ssh -N -L*:8080:127.0.0.1:11434 127.0.0.1 -v",
+        "ssh -NL 8080:127.0.0.1:11434 192.168.1.10",
+        "ssh -NL 8080:ai-box:11434 ssh://ada@ai-box:22",
+        "ssh -N -o ProxyJump=none -o HostName=::1 -L 8080:127.0.0.1:11434 somewhere",
+        "ssh -N me",
+    ],
+)
+def test_a_local_forward_by_this_hosts_own_server_leads_on_from_it(line: str) -> None:
+    step = local_forward(line, CONFIG)
+
+    assert step.namespace is not None, step.reason
+    assert (step.address, step.port) in {("127.0.0.1", 11434), ("127.0.1.1", 11434)}
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("ssh -L 8080:127.0.0.1:11434 box", "to box leads is for that machine to say"),
+        ("ssh -J hop -L 8080:127.0.0.1:11434 localhost", "for that machine to say"),
+        ("ssh -N far", "to 203.0.113.7 leads is for that machine to say"),
+        ("ssh -p 2222 -L 8080:127.0.0.1:11434 localhost", "for that machine to say"),
+        ("ssh -NL 8080:127.0.0.1:11434 inside", "for that machine to say"),
+        ("ssh -NL 9090:127.0.0.1:11434 localhost", "was told of port 8080 after it had started"),
+        ("ssh -ND *:8080 localhost", "whoever speaks SOCKS"),
+    ],
+)
+def test_where_another_machines_server_leads_is_unclear(line: str, reason: str) -> None:
+    step = local_forward(line, CONFIG)
+
+    assert step.namespace is None
+    assert reason in step.reason
+
+
+def test_a_local_forward_to_a_port_that_is_no_ssh_servers_is_unclear() -> None:
+    """As Vagrant's: port 22 of a virtual machine that something else passes on."""
+    line = "ssh -NL 8080:127.0.0.1:11434 localhost"
+
+    assert local_forward(line, server=process(23, name="qemu-system-x86")).namespace is None
+    assert local_forward(line, at=("192.0.2.9:22",)).namespace is None
+
+
+def session(
+    client: int | None, *arguments: str, configurations: tuple[Configuration, ...] = ()
+) -> tuple[Onward, ...]:
     """What a session of the SSH server does whose client has these arguments."""
     running = replace(
         process(77, name="sshd-session"), arguments=Known(("sshd-session: ada@notty",), "/proc")
@@ -166,7 +284,9 @@ def session(client: int | None, *arguments: str) -> tuple[Onward, ...]:
     whole = host().snapshot
     away = Unknown("the client of this session is not on this host", "/proc/PID/net/tcp")
     found = SshSession(pid=77, peer="127.0.0.1", client=Known(client, "/proc") if client else away)
-    snapshot = replace(whole, processes=(running, ssh), ssh_sessions=(found,))
+    snapshot = replace(
+        whole, processes=(running, ssh), ssh_sessions=(found,), configurations=configurations
+    )
     at = listener("0.0.0.0:8080", owners=77)
     return FORWARDERS["sshd-session"](Terrain(snapshot), namespace(at), at, running)
 
@@ -206,6 +326,15 @@ def test_a_remote_forward_of_somebody_else_is_unclear(
     assert step.namespace is None
     assert "from 127.0.0.1" in step.reason
     assert "GatewayPorts" in step.cure
+
+
+def test_a_remote_forward_may_stand_in_the_clients_file() -> None:
+    text = "Host me\n  HostName 127.0.0.1\n  RemoteForward 8080 localhost:11434\n"
+    found = replace(configured("ssh", {"/root/.ssh/config": text}), pid=78, pids=(78,))
+
+    (step,) = session(78, "ssh", "-N", "me", configurations=(found,))
+
+    assert (step.address, step.port) == ("127.0.0.1", 11434)
 
 
 def test_the_ssh_server_itself_is_no_way_to_ollama() -> None:
@@ -254,6 +383,90 @@ def test_a_socket_is_judged_by_the_program_that_systemd_starts(
     found = steps("systemd", "/sbin/init", sockets=(socket_unit(arguments),))
 
     assert [(step.address, step.guess) for step in found] == expected
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("nc 127.0.0.1 11434", [("127.0.0.1", False)]),
+        ("/bin/sh -c 'exec socat - TCP:127.0.0.1:11434'", [("127.0.0.1", False)]),
+        ("socat STDIO TCP:[::1]:11434", [("::1", False)]),
+        ("/usr/sbin/sshd -i", []),
+        ("/usr/local/bin/api", [("", True)]),
+    ],
+)
+def test_a_service_for_each_connection_gets_it_as_input_and_output(
+    command: str, expected: list[tuple[str, bool]]
+) -> None:
+    unit = replace(socket_unit(tuple(shlex.split(command))), accepts=True)
+
+    found = steps("systemd", "/sbin/init", sockets=(unit,))
+
+    assert [(step.address, step.guess) for step in found] == expected
+
+
+PROXYD = ("/lib/systemd/systemd-socket-proxyd", "127.0.0.1:11434")
+
+
+def activated(unit: SocketUnit, *, running: bool) -> tuple[Onward, ...]:
+    """What a socket leads to on a host whose Ollama is in a network of its own, `ai`."""
+    ollama = replace(in_container(2001), unit="ollama.service", container="")
+    manager = process(1, name="systemd", executable="/usr/lib/systemd/systemd", unit="init.scope")
+    proxy = replace(
+        process(77, name="systemd-socket-", unit="ollama-proxy.service"),
+        arguments=Known(PROXYD, "/proc/77/cmdline"),
+        network_namespace=Known(4026539999, "/proc/77/ns/net"),
+    )
+    owners = (1, 77) if running else (1,)
+    at = listener("0.0.0.0:8080", owners=Known(owners, "/proc"))
+    outer = replace(namespace(at), inode=HOST_NAMESPACE)
+    inner = replace(
+        space(link("127.0.0.1/8", name="lo", index=1), routes=()),
+        inode=CONTAINER_NAMESPACE,
+        host=False,
+        name="ai",
+        listeners=Known((listener("127.0.0.1:11434", owners=2001),), "sock_diag"),
+    )
+    whole = host(
+        servers=Known((server(ollama),), "/proc"),
+        namespaces=namespaces(outer, inner),
+        processes=(manager, proxy) if running else (manager,),
+    ).snapshot
+    snapshot = replace(whole, socket_units=Known((unit,), "systemctl show"))
+    return onward(Terrain(snapshot), outer, at, owners)
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        replace(socket_unit(PROXYD), network_path="/run/netns/ai"),
+        replace(socket_unit(PROXYD), private_network=True, joins=("ollama.service",)),
+    ],
+)
+def test_a_service_connects_from_the_network_that_it_is_given(unit: SocketUnit) -> None:
+    (step,) = activated(unit, running=False)
+
+    assert step.namespace is not None
+    assert step.namespace.inode == CONTAINER_NAMESPACE
+
+
+@pytest.mark.parametrize("running", [False, True])
+def test_a_service_with_a_network_to_itself_leads_nowhere(*, running: bool) -> None:
+    unit = replace(socket_unit(PROXYD), private_network=True)
+
+    assert activated(unit, running=running) == ()
+
+
+def test_a_service_in_a_network_that_was_not_read_is_unclear() -> None:
+    elsewhere = replace(socket_unit(PROXYD), network_path="/run/netns/other")
+
+    (waiting,) = activated(elsewhere, running=False)
+    (running,) = activated(elsewhere, running=True)
+
+    assert waiting.namespace is None
+    assert "runs in /run/netns/other" in waiting.reason
+    assert running.namespace is None
+    assert "connects from another network" in running.reason
 
 
 def test_a_socket_of_a_user_is_not_the_systems() -> None:

@@ -18,19 +18,23 @@ import msgspec
 from ollama_audit.exposure.forwarders.chisel import chisel
 from ollama_audit.exposure.forwarders.docker import docker_proxy
 from ollama_audit.exposure.forwarders.relays import holds_only
-from ollama_audit.exposure.forwarders.relays.activated import started_for
+from ollama_audit.exposure.forwarders.relays.activated import alone, started_for
+from ollama_audit.exposure.forwarders.relays.balancers import pen, sslh
 from ollama_audit.exposure.forwarders.relays.commands import (
+    anywhere,
     gost,
     kubectl,
     netcat,
     redir,
     simpleproxy,
+    six_tunnel,
     socat,
     socket_proxyd,
 )
 from ollama_audit.exposure.forwarders.relays.inetd import inetd, xinetd
 from ollama_audit.exposure.forwarders.relays.rinetd import rinetd
 from ollama_audit.exposure.forwarders.relays.ssh import ssh, sshd
+from ollama_audit.exposure.forwarders.relays.target import arguments, through
 from ollama_audit.exposure.forwarders.rootless import passt, pasta, rootlesskit, rootlessport
 from ollama_audit.exposure.forwarders.step import Forwarder, Onward, unclear
 from ollama_audit.exposure.model import Hop, Login
@@ -46,14 +50,19 @@ def _activated(
     terrain: Terrain, namespace: NetworkNamespace, listener: Listener, process: Process
 ) -> tuple[Onward, ...]:
     """A socket that systemd holds for a service: it leads where the service will lead."""
-    service = started_for(terrain, listener, process)
-    if isinstance(service, Onward):
-        return (service,)
+    started = started_for(terrain, listener, process)
+    if isinstance(started, Onward):
+        return (started,)
+    service = started.process
     if no_way(terrain, service):
         return ()
     follow = forwarder(service)
+    if started.accepted and follow is not sshd:
+        steps = through(service, namespace, arguments(service))
+        return _from_its_network(terrain, namespace, service, steps)
     if follow is not None and follow is not _activated:
-        return follow(terrain, namespace, listener, service)
+        steps = follow(terrain, namespace, listener, service)
+        return _from_its_network(terrain, namespace, service, steps)
     reason = f"systemd starts {service.name} for whoever connects to {listener}"
     return (unclear(service, reason, guess=True),)
 
@@ -79,12 +88,15 @@ _APPLICATIONS = (
     *("jupyterlab", "langflow", "litellm", "n8n", "open-webui", "open_webui", "openclaw"),
     "openclaw-gateway",
 )
+_TO_ANYWHERE = ("3proxy", "danted", "microsocks", "privoxy", "sockd", "squid", "tinyproxy")
 _apache = _later("apache", "apache")
 _nginx = _later("nginx", "nginx")
 
 FORWARDERS: Mapping[str, Forwarder] = MappingProxyType(
     {
         **dict.fromkeys(_APPLICATIONS, _later("applications", "application")),
+        **dict.fromkeys(_TO_ANYWHERE, anywhere),
+        "6tunnel": six_tunnel,
         "angie": _nginx,
         "apache2": _apache,
         "caddy": _later("caddy", "caddy"),
@@ -107,6 +119,7 @@ FORWARDERS: Mapping[str, Forwarder] = MappingProxyType(
         "netcat": netcat,
         "openbsd-inetd": inetd,
         "passt": passt,
+        "pen": pen,
         "pasta": pasta,
         "redir": redir,
         "rinetd": rinetd,
@@ -118,6 +131,8 @@ FORWARDERS: Mapping[str, Forwarder] = MappingProxyType(
         "ssh": ssh,
         "sshd": sshd,
         "sshd-session": sshd,
+        "sslh": sslh,
+        "sslh-select": sslh,
         "systemd-socket-": socket_proxyd,
         "systemd-socket-proxyd": socket_proxyd,
         "systemd": _activated,
@@ -177,12 +192,35 @@ def _onward(
         return ()
     if follow := forwarder(process):
         steps = follow(terrain, namespace, listener, process)
+        steps = _from_its_network(terrain, namespace, process, steps)
         return tuple(_placed(terrain, process, step) for step in steps)
     reason = (
         f"{process.name} ({process.pid}) listens at {listener}; whether it passes requests on to "
         "Ollama is not known"
     )
     return (_placed(terrain, process, unclear(process, reason, guess=True)),)
+
+
+def _from_its_network(
+    terrain: Terrain, namespace: NetworkNamespace, process: Process, steps: tuple[Onward, ...]
+) -> tuple[Onward, ...]:
+    """The steps from the network that the process is in, which need not be that of its socket.
+
+    A socket stays where it was made, whoever inherits it (network_namespaces(7)).
+    """
+    inode = known_or(process.network_namespace, namespace.inode)
+    if inode == namespace.inode:
+        return steps
+    if (own := terrain.namespaces.get(inode)) is not None:
+        here = [step.namespace is namespace for step in steps]
+        return tuple(
+            replace(s, namespace=own) if h else s for s, h in zip(steps, here, strict=True)
+        )
+    away = tuple(step for step in steps if step.namespace is not namespace)
+    if len(away) == len(steps) or alone(terrain, process):
+        return away
+    reason = f"{process.name} ({process.pid}) connects from another network, which was not read"
+    return (*away, unclear(process, reason, kind="relay"))
 
 
 def _placed(terrain: Terrain, process: Process, step: Onward) -> Onward:

@@ -10,33 +10,30 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
 
-from ollama_audit.exposure.forwarders.relays.ssh import Forward, forwards, parsed
-from ollama_audit.exposure.forwarders.relays.target import arguments, literal
+from ollama_audit.exposure.forwarders.relays.ssh_client import Forward, Told, told
+from ollama_audit.exposure.forwarders.relays.target import arguments
 from ollama_audit.exposure.model import Encryption, Login
 from ollama_audit.exposure.tunnels.tunnel import Client, Tunnel, elsewhere
-from ollama_audit.observed import Unknown, known_or
+from ollama_audit.observed import Unknown
 
 _PUBLIC = re.compile(r"(?:.+\.)?(?P<service>serveo\.net|localhost\.run|pinggy\.(?:io|online|link))")
 _RAW = {"tcp", "tls", "tlstcp", "udp"}
 """What the user name for pinggy may ask for in place of HTTP."""
-_SETTING = re.compile(r"^\s*(?P<key>\w+)(?:\s*=\s*|\s+)(?P<value>.*?)\s*$")
 
 
 def ssh(client: Client) -> Iterator[Tunnel]:
     """The remote forwards of a client whose server is not this host."""
     if isinstance(client.process.arguments, Unknown):
         return
-    command = parsed(client.process.arguments.value[1:])
-    alias = command.destination.removeprefix("ssh://").rpartition("@")[2].partition("/")[0]
-    host, configured = _configured(client, alias.partition(":")[0])
-    if not alias or (_is_here(host, client) and not command.jumps):
+    said = told(client.process.arguments.value[1:], client.found)
+    if not said.host or (_is_here(said, client) and not said.jumps):
         return  # the listener is on this host, and is an endpoint of its own
+    host = said.host
     public = _PUBLIC.fullmatch(host)
-    for forward in dict.fromkeys((*command.remote, *configured)):
+    for forward in dict.fromkeys(said.remote):
         if public:
-            yield _published(client, forward, public["service"], command.destination)
+            yield _published(client, forward, public["service"], said.destination)
             continue
         yield Tunnel(
             label=f"ssh -R {forward.port or 'any port'} at {host}",
@@ -73,39 +70,7 @@ def _published(client: Client, forward: Forward, service: str, destination: str)
     )
 
 
-def _is_here(host: str, client: Client) -> bool:
-    address = literal(host)
-    if not address or client.namespace is None:
+def _is_here(said: Told, client: Client) -> bool:
+    if not said.address or client.namespace is None:
         return False
-    return client.terrain.wires.interface(client.namespace, address) is not None
-
-
-def _configured(client: Client, alias: str) -> tuple[str, tuple[Forward, ...]]:
-    """The host's name and the forwards that files add for it.
-
-    What a `Match` block asks for is not judged: it counts as if it matched.
-    """
-    name, found = "", []
-    for file in client.found.files:
-        applies = True
-        for line in known_or(file.text, "").splitlines():
-            setting = _SETTING.match(line.partition("#")[0])
-            if setting is None:
-                continue
-            key, value = setting["key"].lower(), setting["value"].strip('"')
-            if key == "host":
-                applies = _fits(alias, value.split())
-            elif key == "match":
-                applies = True
-            elif applies and key == "hostname":
-                name = name or value.replace("%h", alias)
-            elif applies and key == "remoteforward":
-                found += forwards(":".join(value.split()))
-    return name or alias, tuple(found)
-
-
-def _fits(alias: str, patterns: list[str]) -> bool:
-    """Whether a name fits the patterns of `Host`; a `!` one that fits excludes it."""
-    if any(fnmatchcase(alias, each[1:]) for each in patterns if each.startswith("!")):
-        return False
-    return any(fnmatchcase(alias, each) for each in patterns)
+    return client.terrain.wires.interface(client.namespace, said.address) is not None

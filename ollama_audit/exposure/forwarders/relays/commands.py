@@ -12,9 +12,11 @@ from ollama_audit.exposure.forwarders.relays.target import (
     arguments,
     at,
     not_understood,
+    operands,
     split,
     through,
     toward,
+    values,
 )
 from ollama_audit.exposure.forwarders.step import Onward, unclear
 from ollama_audit.exposure.model import Encryption, Login
@@ -27,17 +29,12 @@ _CONNECTS_TLS = frozenset({"OPENSSL", "SSL", "OPENSSL-CONNECT", "SSL-CONNECT"})
 _STARTS = frozenset({"EXEC", "SYSTEM", "SHELL"})
 
 
-_SOCAT_VALUED = frozenset({"-t", "-T", "-b", "-lf", "-lp", "-L", "-W"})
-
-
 def socat(
     terrain: Terrain, namespace: NetworkNamespace, listener: Listener, process: Process
 ) -> tuple[Onward, ...]:
     """`socat TCP-LISTEN:8080,fork TCP:127.0.0.1:11434` (socat(1), ADDRESS SPECIFICATIONS)."""
     del terrain, listener
-    ends = _operands(
-        arguments(process)[1:], frozenset({"-t", "-T", "-b", "-lf", "-lp", "-L", "-W"})
-    )
+    ends = operands(arguments(process)[1:], frozenset({"-t", "-T", "-b", "-lf", "-lp", "-L", "-W"}))
     if len(ends) != 2:
         return (not_understood(process),)
     listening, connecting = ends if _listens(ends[0]) else ends[::-1]
@@ -102,42 +99,15 @@ def _range(text: str) -> Clients | None:
         return NOBODY
 
 
-def _operands(words: Sequence[str], valued: frozenset[str]) -> list[str]:
-    """The words that are no options, nor values of these options."""
-    found = []
-    skip = False
-    for word in words:
-        if skip or (word[:1] == "-" and len(word) > 1):
-            skip = not skip and word in valued
-        else:
-            found.append(word)
-    return found
-
-
-def _values(words: Sequence[str], *names: str) -> list[str]:
-    """The values of an option: `--name VALUE`, `--name=VALUE`, `-n VALUE`, `-nVALUE`."""
-    found = []
-    for index, word in enumerate(words):
-        name, equals, value = word.partition("=")
-        if word in names and index + 1 < len(words):
-            found.append(words[index + 1])
-        elif equals and name in names and name.startswith("--"):
-            found.append(value)
-        else:
-            short = [each for each in names if len(each) == 2 and word.startswith(each)]
-            found += [word[2:].removeprefix("=") for _ in short if word not in names]
-    return found
-
-
 def redir(
     terrain: Terrain, namespace: NetworkNamespace, listener: Listener, process: Process
 ) -> tuple[Onward, ...]:
     """`redir :8080 127.0.0.1:11434` (redir(1) 3.x), `redir --lport=8080 --cport=11434` (2.x)."""
     del terrain, listener
     words = arguments(process)[1:]
-    ports = _values(words, "--cport")
+    ports = values(words, "--cport")
     if ports:
-        hosts = _values(words, "--caddr") or ["127.0.0.1"]
+        hosts = values(words, "--caddr") or ["127.0.0.1"]
         return (toward(process, namespace, at(hosts[-1], ports[-1])),)
     targets = [word for word in words if HOST_PORT.match(word)]
     if len(targets) != 2 and len(words) > 2 and words[-1].isdecimal():
@@ -154,10 +124,23 @@ def simpleproxy(
     """`simpleproxy -L 8080 -R 127.0.0.1:11434` (simpleproxy(1))."""
     del terrain, listener
     words = arguments(process)[1:]
-    targets = _values(words, "-R")
+    targets = values(words, "-R")
     if not targets or any(word[:2] in {"-S", "-P"} for word in words):
         return (not_understood(process),)  # through an HTTPS proxy, or as one for POP3
     return (toward(process, namespace, targets[-1]),)
+
+
+def six_tunnel(
+    terrain: Terrain, namespace: NetworkNamespace, listener: Listener, process: Process
+) -> tuple[Onward, ...]:
+    """`6tunnel 8080 127.0.0.1 11434` (6tunnel(1) 0.13)."""
+    del terrain
+    words = arguments(process)[1:]
+    places = operands(words, frozenset({"-i", "-I", "-l", "-L", "-m", "-p", "-s", "-u"}))
+    if values(words, "-i", "-m") or len(places) not in {2, 3}:
+        return (not_understood(process),)  # a password first, or servers by a file
+    port = places[2] if len(places) == 3 else str(listener.port)
+    return (toward(process, namespace, at(places[1], port)),)
 
 
 def socket_proxyd(
@@ -166,7 +149,7 @@ def socket_proxyd(
     """`systemd-socket-proxyd 127.0.0.1:11434` (systemd-socket-proxyd(8))."""
     del terrain, listener
     valued = frozenset({"-c", "--connections-max", "--exit-idle-time"})
-    targets = _operands(arguments(process)[1:], valued)
+    targets = operands(arguments(process)[1:], valued)
     if not targets:
         return (not_understood(process),)
     return (toward(process, namespace, targets[-1]),)
@@ -187,8 +170,8 @@ def netcat(
     if any(word.startswith("--proxy-type") for word in words):
         reason = f"{process.name} ({process.pid}) is a proxy to anywhere"
         return (unclear(process, reason, kind="relay"),)
-    shell = _values(words, "--sh-exec", "-c")
-    plain = _values(words, "--exec", "-e")
+    shell = values(words, "--sh-exec", "-c")
+    plain = values(words, "--exec", "-e")
     if not shell and not plain:
         reason = (
             f"{process.name} ({process.pid}) passes connections to its own input and output, "
@@ -252,10 +235,10 @@ def gost(
     """`gost -L tcp://:8080/127.0.0.1:11434` (gost v2 and v3, "Port Forwarding")."""
     del terrain
     words = arguments(process)[1:]
-    if _values(words, "-F", "-C"):
+    if values(words, "-F", "-C"):
         reason = f"{process.name} ({process.pid}) passes connections on through other nodes"
         return (unclear(process, reason, kind="relay"),)
-    for node in _values(words, "-L"):
+    for node in values(words, "-L"):
         found = _GOST_NODE.match(node if "://" in node else f"auto://{node}")
         if found is None or found["at"].rpartition(":")[2] != str(listener.port):
             continue
@@ -273,4 +256,17 @@ def kubectl(
     del terrain, namespace, listener
     cure = "kubectl get pods --all-namespaces -o wide"
     reason = "kubectl port-forward leads into a cluster"
+    return (unclear(process, reason, kind="relay", cure=cure),)
+
+
+def anywhere(
+    terrain: Terrain, namespace: NetworkNamespace, listener: Listener, process: Process
+) -> tuple[Onward, ...]:
+    """A forward proxy: where it leads is each client's to ask for, and its own to allow."""
+    del terrain, namespace
+    reason = f"{process.name} ({process.pid}) is a proxy to anywhere, Ollama on this host included"
+    cure = (
+        f"curl -m 3 -x http://ADDRESS:{listener.port} http://127.0.0.1:11434/api/version "
+        "on another machine"
+    )
     return (unclear(process, reason, kind="relay", cure=cure),)

@@ -2,117 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from ipaddress import ip_address
 
-from ollama_audit.exposure.forwarders.relays.target import arguments, at, literal, toward
+from ollama_audit.exposure.forwarders.relays.ssh_client import Told, told
+from ollama_audit.exposure.forwarders.relays.target import arguments, at, toward
 from ollama_audit.exposure.forwarders.step import Onward, unclear
+from ollama_audit.exposure.forwarders.web import configuration, stale
+from ollama_audit.exposure.sockets import candidates
 from ollama_audit.exposure.terrain import Terrain
-from ollama_audit.observed import Unknown
-from ollama_audit.snapshot.network import Listener, NetworkNamespace
+from ollama_audit.observed import Unknown, known_or
+from ollama_audit.snapshot.network import Family, Listener, NetworkNamespace
 from ollama_audit.snapshot.process import Process
 
-_VALUED = frozenset("BbcDEeFIiJLlmOopQRSWw")
-"""The options of ssh(1) that take a value."""
-
-
-class Forward(NamedTuple):
-    """A forward of ssh(1): `[BIND:]PORT:HOST:HOSTPORT`."""
-
-    port: int
-    """The listening port; 0 for one that the server chooses."""
-    host: str
-    """Empty of a SOCKS proxy, which leads anywhere."""
-    target: int
-    bind: str = ""
-
-
-class Command(NamedTuple):
-    """A command line of ssh(1), as far as it matters here."""
-
-    destination: str
-    """`[USER@]HOST` or `ssh://...`; empty when there is none."""
-    local: tuple[Forward, ...]
-    dynamic: tuple[Forward, ...]
-    remote: tuple[Forward, ...]
-    jumps: bool
-    """Whether it goes by way of other machines, or by a command."""
-
-
-def parsed(words: Sequence[str]) -> Command:
-    """The command line behind the program's name."""
-    destination, jumps = "", False
-    found: dict[str, list[Forward]] = {"L": [], "D": [], "R": []}
-    for name, value in _options(words):
-        if name == "":
-            destination = destination or value
-        elif name in found:
-            found[name] += forwards(value)
-        elif name == "J":
-            jumps = True
-        elif name == "o":
-            key, _, setting = value.replace("=", " ", 1).partition(" ")
-            kind = {"localforward": "L", "remoteforward": "R", "dynamicforward": "D"}
-            if key.lower() in kind:
-                found[kind[key.lower()]] += forwards(":".join(setting.split()))
-            jumps = jumps or key.lower() in {"proxyjump", "proxycommand"}
-    return Command(destination, tuple(found["L"]), tuple(found["D"]), tuple(found["R"]), jumps)
-
-
-def _options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """The options by letter with their values, and the operands with none, up to the command."""
-    waiting = list(words)
-    operands = 0
-    while waiting and operands < 2:
-        word = waiting.pop(0)
-        if word[:1] != "-" or word == "-":
-            operands += 1
-            yield "", word
-            continue
-        for place, letter in enumerate(word[1:], start=1):
-            if letter in _VALUED:
-                value = word[place + 1 :] or (waiting.pop(0) if waiting else "")
-                yield letter, value
-                break
-            yield letter, ""
-
-
-def forwards(text: str) -> list[Forward]:
-    """The forward that a word means; none of one that is not understood, or of Unix sockets."""
-    parts: list[str] = []
-    rest = text
-    while rest:
-        if rest.startswith("["):
-            inside, _, rest = rest[1:].partition("]")
-            parts.append(inside)
-            rest = rest.removeprefix(":")
-        else:
-            part, _, rest = rest.partition(":")
-            parts.append(part)
-    numbers = [int(part) if part.isdecimal() else -1 for part in parts]
-    if len(parts) in {3, 4} and numbers[-1] >= 0 and numbers[-3] >= 0:
-        bind = parts[0] if len(parts) == 4 else ""
-        return [Forward(numbers[-3], parts[-2] or "localhost", numbers[-1], bind)]
-    if len(parts) in {1, 2} and numbers[-1] >= 0:
-        return [Forward(numbers[-1], "", 0, parts[0] if len(parts) == 2 else "")]
-    return []
+_SERVERS = frozenset({"sshd", "sshd-session"})
 
 
 def ssh(
     terrain: Terrain, namespace: NetworkNamespace, listener: Listener, process: Process
 ) -> tuple[Onward, ...]:
-    """`ssh -L`: the other machine decides where it leads (ssh(1)), unless that is this one."""
-    del terrain
-    command = parsed(arguments(process)[1:])
-    host = command.destination.removeprefix("ssh://").rpartition("@")[2].partition("/")[0]
-    here = literal(host.partition(":")[0]) if host else ""
-    if here and here in {"127.0.0.1", "::1"} and not command.jumps:
-        for forward in command.local:
-            if forward.port == listener.port:
-                return (toward(process, namespace, at(forward.host, forward.target)),)
-    where = f" to {host}" if host else ""
-    reason = f"an SSH tunnel{where} leads to another machine"
+    """`ssh -L` and LocalForward: the server decides where it leads, unless that is this host."""
+    said = _told(terrain, process)
+    server = _server(terrain, namespace, said)
+    for forward in said.local:
+        if server is not None and forward.port == listener.port:
+            return (toward(process, server, at(forward.host, forward.target), said.names),)
+    where = f" to {said.host}" if said.host else ""
+    reason = f"where an SSH tunnel{where} leads is for that machine to say"
+    if any(forward.port == listener.port for forward in said.dynamic):
+        reason = f"ssh -D{where}: whoever speaks SOCKS to it gets wherever that machine gets"
+    elif server is not None:
+        reason = (
+            f"ssh{where} was told of port {listener.port} after it had started (ssh -O forward)"
+        )
     return (unclear(process, reason, kind="tunnel"),)
+
+
+def _told(terrain: Terrain, client: Process) -> Told:
+    """What a client was told; files that changed since it read them count for nothing."""
+    found = configuration(terrain, (client.pid,))
+    return told(arguments(client)[1:], None if found is None or stale(found) else found)
+
+
+def _server(terrain: Terrain, namespace: NetworkNamespace, said: Told) -> NetworkNamespace | None:
+    """The network of the server that a client talks to, when that surely runs on this host.
+
+    Behind another port of this host may be the server of a virtual machine or a container.
+    """
+    own = terrain.wires.interface(namespace, said.address) if said.address else None
+    if own is None or said.jumps or terrain.translated_ports(namespace) >> said.port & 1:
+        return None
+    family = Family.IPV6 if ip_address(said.address).version == 6 else Family.IPV4
+    listeners = known_or(namespace.listeners, ())
+    held = candidates(listeners, family, said.address, said.port, own.name)
+    pids = {pid for each in held for pid in known_or(each.owners, (0,))} - {1}  # 1: ssh.socket
+    servers = [terrain.processes.get(pid) for pid in sorted(pids)]
+    if not servers or any(each is None or _SERVERS.isdisjoint(each.called) for each in servers):
+        return None
+    inodes = {known_or(each.network_namespace, 0) for each in servers if each}
+    return terrain.namespaces.get(inodes.pop()) if len(inodes) == 1 else None
 
 
 def sshd(
@@ -124,7 +71,7 @@ def sshd(
     since OpenSSH 9.8, `sshd-session: user@pts/0`.
     """
     del namespace
-    title = " ".join(arguments(process))
+    title = " ".join(" ".join(arguments(process)).split())
     if "[listener]" in title or not title.startswith(("sshd: ", "sshd-session: ")):
         return ()
     session = terrain.sessions.get(process.pid)
@@ -148,8 +95,9 @@ def _client_side(terrain: Terrain, listener: Listener, client: Process) -> tuple
     space = None if isinstance(inode, Unknown) else terrain.namespaces.get(inode.value)
     if space is None:
         return ()
+    said = _told(terrain, client)
     return tuple(
-        toward(client, space, at(forward.host, forward.target))
-        for forward in parsed(arguments(client)[1:]).remote
+        toward(client, space, at(forward.host, forward.target), said.names)
+        for forward in said.remote
         if forward.port == listener.port and forward.host
     )

@@ -115,6 +115,33 @@ def arguments(process: Process) -> tuple[str, ...]:
     return () if isinstance(process.arguments, Unknown) else process.arguments.value
 
 
+def operands(words: Sequence[str], valued: frozenset[str]) -> list[str]:
+    """The words that are no options, nor values of these options."""
+    found = []
+    skip = False
+    for word in words:
+        if skip or (word[:1] == "-" and len(word) > 1):
+            skip = not skip and word in valued
+        else:
+            found.append(word)
+    return found
+
+
+def values(words: Sequence[str], *names: str) -> list[str]:
+    """The values of an option: `--name VALUE`, `--name=VALUE`, `-n VALUE`, `-nVALUE`."""
+    found = []
+    for index, word in enumerate(words):
+        name, equals, value = word.partition("=")
+        if word in names and index + 1 < len(words):
+            found.append(words[index + 1])
+        elif equals and name in names and name.startswith("--"):
+            found.append(value)
+        else:
+            short = [each for each in names if len(each) == 2 and word.startswith(each)]
+            found += [word[2:].removeprefix("=") for _ in short if word not in names]
+    return found
+
+
 def not_understood(process: Process) -> Onward:
     """The step of a relay whose command line says nothing that is known here."""
     reason = f"the arguments of {process.name} ({process.pid}) are not understood"
