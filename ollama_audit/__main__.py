@@ -6,9 +6,11 @@ Nothing is imported here that `--version` does not need; the rest is imported wh
 from __future__ import annotations
 
 import sys
+from errno import ENOSPC
 
 from ollama_audit import __version__
 
+USAGE = 2
 INTERNAL_ERROR = 4
 INTERRUPTED = 130
 BROKEN_PIPE = 141
@@ -30,7 +32,9 @@ def main() -> None:
     except BrokenPipeError:
         code = BROKEN_PIPE
     except Exception as mistake:  # noqa: BLE001  # the last line of defence
-        if _interrupted(mistake):
+        if isinstance(mistake, OSError) and mistake.errno == ENOSPC:
+            code = _unwritten(mistake)  # help texts are printed by typer
+        elif _interrupted(mistake):
             _say("interrupted")
             code = INTERRUPTED
         else:
@@ -43,7 +47,14 @@ def _print_version() -> int:
         print(f"ollama-audit {__version__}", flush=True)  # noqa: T201
     except BrokenPipeError:
         return BROKEN_PIPE
+    except OSError as problem:
+        return _unwritten(problem)
     return 0
+
+
+def _unwritten(problem: OSError) -> int:
+    _say(f"cannot write: {problem.strerror}")
+    return USAGE
 
 
 def _interrupted(mistake: BaseException) -> bool:

@@ -125,4 +125,12 @@ def unread(*facts: Unknown) -> Outcome:
     if not evidence:
         raise ValueError("an unknown needs the thing that could not be read")
     cures = [fact.cure for fact in facts if fact.cure]
-    return unknown(f"cannot tell: {facts[0].reason}", evidence, cure=cures[0] if cures else "")
+    return unknown(f"cannot tell: {_said(facts[0])}", evidence, cure=cures[0] if cures else "")
+
+
+def _said(fact: Unknown) -> str:
+    """Why it is not known, with what was looked at where the reason does not name it."""
+    looked_at = fact.source.split()[-1:]
+    if not looked_at or looked_at[0] in fact.reason:
+        return fact.reason
+    return f"{fact.reason} ({fact.source})"

@@ -94,13 +94,15 @@ def outside(endpoint: Endpoint) -> tuple[ZoneReach, ...]:
 
 
 def bind(endpoint: Endpoint) -> str:
-    """Where an endpoint answers: `*:11434`, `127.0.0.1:11434`, `[::1]:443`, a tunnel's name."""
+    """Where an endpoint answers: `*:11434`, `[::1]:443 in container web`, a tunnel's name.
+
+    As the id says, but for a socket of both families, which goes by what ss(8) calls it.
+    """
     if not endpoint.address:
         return endpoint.name or endpoint.id
     if endpoint.address == "::" and len(endpoint.families) > 1:
-        return f"*:{endpoint.port}"
-    address = f"[{endpoint.address}]" if ":" in endpoint.address else endpoint.address
-    return f"{address}:{endpoint.port}"
+        return endpoint.id.replace("[::]", "*", 1)
+    return endpoint.id
 
 
 def _exposed(report: Report, parts: list[tuple[Endpoint, ZoneReach]]) -> Verdict:

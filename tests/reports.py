@@ -58,7 +58,7 @@ def endpoint(  # noqa: PLR0913  # one argument a difference
 ) -> Endpoint:
     local = tuple(reach(Zone.HOST, family, Extent.ALL) for family in families)
     return Endpoint(
-        id=f"{address}:{port}",
+        id=f"[{address}]:{port}" if ":" in address else f"{address}:{port}",
         address=address,
         port=port,
         families=families,

@@ -70,6 +70,20 @@ def test_a_needed_fact_that_was_not_read_is_unknown_with_its_reason_and_cure() -
     assert outcome.cure == HIDDEN.cure
 
 
+@pytest.mark.parametrize(
+    ("reason", "source", "said"),
+    [
+        ("Permission denied", "/proc/1/environ", "Permission denied (/proc/1/environ)"),
+        ("only root may read it", "nf_tables by netlink", "read it (nf_tables by netlink)"),
+        ("/proc hides others (hidepid=)", "/proc", "/proc hides others (hidepid=)"),
+        ("who gets to port 80 is not known", "port 80", "port 80 is not known"),
+        ("it is not known", "", "cannot tell: it is not known"),
+    ],
+)
+def test_an_unknown_names_what_could_not_be_read(reason: str, source: str, said: str) -> None:
+    assert unread(Unknown(reason, source)).summary.endswith(said)
+
+
 def test_a_broken_rule_is_an_error_that_says_so() -> None:
     outcome = judge(made("breaks", breaks), host())
     assert outcome.status is Status.ERROR

@@ -306,6 +306,7 @@ def remediate(  # noqa: PLR0913  # one argument an option
     yes: Annotated[bool, typer.Option("--yes", help="With --apply: do not ask.")] = False,
     snapshot: Snapshot = None,
     no_probe: Probe = False,
+    width: Width = None,
 ) -> int:
     """Print the plan that mends what was found, or write it as a script that can be undone."""
     from ollama_audit.cli import remediate as command  # noqa: PLC0415
@@ -318,6 +319,7 @@ def remediate(  # noqa: PLR0913  # one argument an option
             yes=yes,
             snapshot=snapshot,
             probe=not no_probe,
+            width=width,
         )
     )
 

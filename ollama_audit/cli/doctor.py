@@ -16,9 +16,7 @@ from ollama_audit.registry import load_rules
 from ollama_audit.render.text import Paint, Style
 from ollama_audit.report import Finding
 from ollama_audit.rule import Host
-
-_SHOWN = 3
-"""How many places of one reason are named before the rest are counted."""
+from ollama_audit.words import listed, plural
 
 
 def doctor(file: str | None, *, probe: bool, color: str, width: str | None) -> int:
@@ -29,7 +27,8 @@ def doctor(file: str | None, *, probe: bool, color: str, width: str | None) -> i
     host = Host(snapshot=snapshot, exposure=assess(terrain))
     unknown = [finding for finding in evaluate(load_rules(), host) if finding.status in UNREAD]
     who = snapshot.privileges
-    lines = style.wrap(f"Reads as {who.user or who.uid} with {len(who.capabilities)} capabilities.")
+    held = plural(len(who.capabilities), "capability", "capabilities")
+    lines = style.wrap(f"Reads as {who.user or who.uid} with {held}.")
     lines += ["", *_facts(unread(snapshot), style), "", *_rules(unknown, style)]
     output.write_stdout("\n".join(lines) + "\n")
     return ExitCode.INCOMPLETE if unknown else ExitCode.OK
@@ -51,17 +50,20 @@ def unread(value: Any, path: str = "$") -> Iterator[tuple[str, Unknown]]:
 
 
 def _facts(found: Iterator[tuple[str, Unknown]], style: Style) -> list[str]:
-    places: dict[Unknown, list[str]] = {}
+    alike: dict[tuple[str, str], dict[str, str]] = {}
     for path, fact in found:
-        places.setdefault(fact, []).append(path)
-    if not places:
+        alike.setdefault((fact.reason, fact.cure), {}).setdefault(fact.source, path)
+    if not alike:
         return ["Everything that was looked for could be read."]
-    lines = [style.paint("Could not be read", Paint.BOLD)]
-    for fact, paths in places.items():
-        lines += style.wrap(f"{fact.source}: {fact.reason}", "  ", "    ")
-        rest = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
-        lines += style.wrap(f"for {', '.join(paths[:_SHOWN])}{rest}", "    ")
-        lines += style.wrap(f"to settle it: {fact.cure}", "    ") if fact.cure else []
+    lines: list[str] = []
+    for heading, cured in (("Could not be read", True), ("Is not to be read here", False)):
+        group = [(key, places) for key, places in alike.items() if bool(key[1]) is cured]
+        lines += ["", style.paint(heading, Paint.BOLD)] if group and lines else []
+        lines += [style.paint(heading, Paint.BOLD)] if group and not lines else []
+        for (reason, cure), places in group:
+            lines += style.wrap(f"{listed(places)}: {reason}", "  ", "    ")
+            lines += style.wrap(f"for {listed(places.values())}", "    ")
+            lines += style.wrap(f"to settle it: {cure}", "    ") if cure else []
     return lines
 
 

@@ -14,6 +14,7 @@ from ollama_audit.cli.names import choose
 from ollama_audit.collect.edge import Beyond
 from ollama_audit.engine import found_ollama
 from ollama_audit.exposure.terrain import Terrain
+from ollama_audit.observed import known_or
 from ollama_audit.render import json
 from ollama_audit.render import reach as table
 from ollama_audit.render.text import Style
@@ -57,9 +58,22 @@ def reach(request: Request) -> int:
         raise UsageProblem("standard input can be read once; give the rest by name")
     rulesets = source.rulesets(request.rulesets)
     host = source.obtain(request.snapshot, probe=request.probe, beyond=request.beyond)
+    _check_interface(host, request.in_interface)
     host = source.judged_by(host, rulesets)
     _deliver(_text(host, request, sources, targets, style), request.output)
     return ExitCode.OK if found_ollama(host.snapshot) else ExitCode.NO_OLLAMA
+
+
+def _check_interface(host: Terrain, name: str | None) -> None:
+    """See that there is such an interface.
+
+    Raises:
+        UsageProblem: There is not; a misspelt one must not pass for an answer.
+    """
+    network = host.host
+    known = [each.name for each in known_or(network.interfaces, ())] if network else []
+    if name is not None and known:
+        choose("interface", name, known)
 
 
 def address(text: str, option: str) -> IPv4Address | IPv6Address:

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ollama_audit.cli import output, source
+from ollama_audit.cli import output, screen, source
 from ollama_audit.cli.exits import ExitCode, UsageProblem
 from ollama_audit.cli.names import unknown_name
+from ollama_audit.render.text import Style
 
 BACKUPS = Path("/var/backups/ollama-audit")
 """Where a script keeps its runs (remedy/templates/keep.sh)."""
@@ -30,6 +31,7 @@ class Request:
     yes: bool = False
     snapshot: str | None = None
     probe: bool = True
+    width: str | None = None
 
 
 def remediate(request: Request) -> int:
@@ -38,7 +40,8 @@ def remediate(request: Request) -> int:
         raise UsageProblem("--apply works on this host and --snapshot judges another: use -o")
     if request.apply and not request.yes and not sys.stdin.isatty():
         raise UsageProblem("--apply asks before it changes anything: use a terminal, or --yes")
-    plan, text = _made(request)
+    style = screen.style("never", request.width)
+    plan, text = _made(request, style)
     if request.apply:
         return _run_text(text, ["--yes"] if request.yes else [])
     if request.output in ("", output.STDOUT):
@@ -49,13 +52,14 @@ def remediate(request: Request) -> int:
     return ExitCode.OK
 
 
-def _made(request: Request) -> tuple[str, str]:
+def _made(request: Request, style: Style) -> tuple[str, str]:
     """The plan in words, and the script."""
     from ollama_audit.engine import evaluate  # noqa: PLC0415
     from ollama_audit.exposure.assess import assess  # noqa: PLC0415
     from ollama_audit.registry import load_rules  # noqa: PLC0415
-    from ollama_audit.remedy.plan import UnknownStepError, plan, render_plan  # noqa: PLC0415
+    from ollama_audit.remedy.plan import UnknownStepError, plan  # noqa: PLC0415
     from ollama_audit.remedy.script import script  # noqa: PLC0415
+    from ollama_audit.render.plan import render  # noqa: PLC0415
     from ollama_audit.rule import Host  # noqa: PLC0415
 
     rules = load_rules()
@@ -65,7 +69,7 @@ def _made(request: Request) -> tuple[str, str]:
         made = plan(evaluate(rules, host), host, rules, only=request.only)
     except UnknownStepError as problem:
         raise unknown_name("rule or remedy", problem.name, problem.known) from problem
-    return render_plan(made), script(made, host, rules)
+    return render(made, style), script(made, host, rules)
 
 
 def undo(run: str = "", *, force: bool = False) -> int:

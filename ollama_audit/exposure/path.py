@@ -32,16 +32,16 @@ def answer(
     Without `in_interface` the interface is the one that owns the destination address, but for a
     source that is nearer to another: an address of the host itself sends by loopback, a neighbour
     by the link that it is on, and by the link that leads to it whoever sends to an address that no
-    link has, or one that is down. Without targets, every endpoint is one, at each address at which
-    somebody may reach it.
+    link has, or one that is down. Without targets, every endpoint is one, at each address of the
+    source's family at which somebody may reach it.
     """
     terrain = terrain_of(host)
-    targets = targets or _everywhere(terrain)
+    everywhere = () if targets else _everywhere(terrain)
     return ReachReport(
         answers=tuple(
             _answer(terrain, source, target, port, in_interface)
             for source in sources
-            for target, port in targets
+            for target, port in targets or _of_its_family(source, everywhere)
         ),
         rulesets=terrain.rulesets,
     )
@@ -61,6 +61,13 @@ def _everywhere(terrain: Terrain) -> tuple[tuple[Address, int], ...]:
         for address in named or reached:
             found[ip_address(address), endpoint.port] = None
     return tuple(found)
+
+
+def _of_its_family(
+    source: Address, targets: tuple[tuple[Address, int], ...]
+) -> tuple[tuple[Address, int], ...]:
+    """Those of the targets that a source can send to; all where there are none."""
+    return tuple(each for each in targets if each[0].version == source.version) or targets
 
 
 def _answer(

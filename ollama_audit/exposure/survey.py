@@ -10,10 +10,13 @@ from ollama_audit.exposure.approach import Approach, Arrival, approach
 from ollama_audit.exposure.model import Extent, Login, Zone, ZoneReach
 from ollama_audit.exposure.terrain import Terrain
 from ollama_audit.exposure.zones import Sources, no_clients, version
-from ollama_audit.firewall.answer import Effect, Query
+from ollama_audit.firewall.answer import Decision, Effect, Query
 from ollama_audit.firewall.wording import describe
 from ollama_audit.snapshot.edge import Forwarding
 from ollama_audit.snapshot.network import Family, NetworkNamespace
+
+_FILTERING = ("input", "forward")
+"""The hooks whose policies people set to keep others out."""
 
 _MOST_NETWORKS = 32
 """More are not listed: nobody reads them, and the first say enough."""
@@ -126,10 +129,23 @@ class Survey:
 
 
 def deciding(namespace: NetworkNamespace, found: Approach, source: int) -> tuple[str, ...]:
-    """What decided about one source: the rule that dropped it, or all that it met."""
+    """What decided about one source: the rule that dropped it, or those that let it through.
+
+    Where rules did, it is not told that its answers are let through as well, nor the policies of
+    chains that it passed untouched; what is not understood always is.
+    """
     decisions = found.filter.because(source)
     final = [decision for decision in decisions if decision.effect is Effect.DROP]
-    return tuple(dict.fromkeys(describe(d, namespace.firewall) for d in final or decisions))
+    told = final or _telling(decisions)
+    return tuple(dict.fromkeys(describe(decision, namespace.firewall) for decision in told))
+
+
+def _telling(decisions: tuple[Decision, ...]) -> list[Decision]:
+    """Of what let a packet through, that which somebody wrote down for it."""
+    written = [each for each in decisions if not (each.rule and each.rule.policy)]
+    asking = [each for each in written if not each.reply or each.effect is not Effect.ACCEPT]
+    policies = [each for each in decisions if each.hook in _FILTERING and not each.reply]
+    return asking or policies or written
 
 
 def _zone_reach(zone: Zone, family: Family, tally: _Tally) -> ZoneReach:

@@ -45,11 +45,16 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """Place in its chain, from 1; 0 for the chain's policy."""
 
     @property
+    def policy(self) -> bool:
+        """Whether it is its chain's policy and no rule."""
+        return not self.handle and not self.position
+
+    @property
     def number(self) -> str:
         """Which of its chain's rules it is, for people; `policy` when it is none of them."""
         if self.handle:
             return f"handle {self.handle}"
-        return f"rule {self.position}" if self.position else "policy"
+        return "policy" if self.policy else f"rule {self.position}"
 
 
 class Effect(StrEnum):

@@ -359,7 +359,7 @@ class Walk:
     def local(self, address: int, port: int) -> list[Arrival]:
         """Connections of clients on the host: out, and in again through lo."""
         own = self.host.local(self.version)
-        self.drop(~own, "not an address of this host")
+        self.drop(~own, "only addresses of this host itself send by this interface")
         flows: Flows = {opening(address, port): own}
         flows = self.pass_through([Leg("output", "", "lo")], flows, Phase.OPEN)
         inside: Flows = {}

@@ -47,7 +47,7 @@ def describe(decision: Decision, capture: FirewallCapture) -> str:
     text = rule_text(rule, capture)
     place = f"{_program(rule, capture)} {rule.family} {rule.table} {rule.chain}"
     whose = owner(rule, capture)
-    if not rule.handle and not rule.position:
+    if rule.policy:
         what = ufw.say_default(rule, decision.effect) if whose == "ufw" else "default"
         return f"{_owned(whose, what)}{place}: policy {decision.effect}"
     shown = text or str(decision.effect)
@@ -62,8 +62,9 @@ def owner(rule: Rule, capture: FirewallCapture) -> str:
     if rule.table == "filter" and rule.chain in ("INPUT", "FORWARD", "OUTPUT"):
         chain = "ufw6" if rule.family == "ip6" else "ufw"
         text = rule_text(rule, capture)
-        policy = not rule.handle and not rule.position
-        if f"{chain}-" in text or (policy and f"{chain}-user-input" in _everything(rule, capture)):
+        if f"{chain}-" in text or (
+            rule.policy and f"{chain}-user-input" in _everything(rule, capture)
+        ):
             return "ufw"
     if engines.is_dockers(rule.table, rule.chain, rule_text(rule, capture)):
         return "Docker"

@@ -10,6 +10,8 @@ from ollama_audit.outcome import Severity, Status
 from ollama_audit.report import Finding
 from ollama_audit.rule import Disruption, Host, Remedy, Rule
 
+_UNREAD = (Status.UNKNOWN, Status.ERROR)
+
 
 class UnknownStepError(ValueError):
     """`only` names neither a rule nor one of its remedies."""
@@ -75,6 +77,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     opt_in: tuple[OptIn, ...] = ()
     not_needed: tuple[str, ...] = ()
     """What `only` named and does not fail on this host."""
+    unjudged: tuple[str, ...] = ()
+    """The rules that could not be judged, and so may want a step that is not here."""
+    cures: tuple[str, ...] = ()
+    """What would settle those."""
 
 
 def plan(
@@ -95,6 +101,7 @@ def plan(
     by_name = {rule.name: rule for rule in rules}
     wanted = tuple(only)
     _check_names(wanted, by_name)
+    findings = tuple(findings)
     failed = [finding for finding in findings if finding.status is Status.FAIL]
     steps: list[Step] = []
     opt_in: list[OptIn] = []
@@ -111,7 +118,8 @@ def plan(
     numbered = tuple(msgspec.structs.replace(s, number=n) for n, s in enumerate(ordered, start=1))
     handled = {rule for s in numbered for rule in s.closes} | {o.rule for o in opt_in}
     left = [f for f in _gravest(failed) if f.rule not in handled and _named(f.rule, wanted)]
-    failing = {finding.rule for finding in failed}
+    open_ = [f for f in findings if f.status in _UNREAD and _named(f.rule, wanted)]
+    judged_well = {f.rule for f in findings if f.status not in (Status.FAIL, *_UNREAD)}
     snapshot = host.snapshot
     return Plan(
         hostname=snapshot.platform.hostname,
@@ -120,19 +128,10 @@ def plan(
         steps=numbered,
         by_hand=tuple(_by_hand(finding) for finding in left),
         opt_in=tuple(opt_in),
-        not_needed=tuple(name for name in wanted if name.partition(".")[0] not in failing),
+        not_needed=tuple(name for name in wanted if name.partition(".")[0] in judged_well),
+        unjudged=tuple(finding.rule for finding in open_),
+        cures=tuple(dict.fromkeys(finding.cure for finding in open_ if finding.cure)),
     )
-
-
-def render_plan(made: Plan) -> str:
-    """The plan as `ollama-audit remediate` prints it; ends in a newline, uses no colour."""
-    lines = [line for step in made.steps for line in _step_lines(step)]
-    if not made.steps:
-        lines.append("Nothing that a script would do.")
-    lines += _section("Only when asked for", [_opt_in_line(one) for one in made.opt_in])
-    lines += _section("By hand", [line for one in made.by_hand for line in _by_hand_lines(one)])
-    lines += _section("Not needed", [f"  {name} does not fail here" for name in made.not_needed])
-    return "\n".join(lines) + "\n"
 
 
 def _check_names(wanted: tuple[str, ...], rules: dict[str, Rule]) -> None:
@@ -187,32 +186,3 @@ def _by_hand(finding: Finding) -> ByHand:
 
 def _gravest(findings: list[Finding]) -> list[Finding]:
     return sorted(findings, key=lambda finding: -finding.severity.rank)
-
-
-_DISRUPTION = {
-    Disruption.NONE: "interrupts nothing",
-    Disruption.RELOAD: "reloads a service",
-    Disruption.RESTART: "restarts",
-}
-
-
-def _step_lines(step: Step) -> list[str]:
-    disruption = " ".join([_DISRUPTION[step.disruption], *step.units])
-    also = ", ".join(step.closes[1:])
-    return [
-        f"{step.number:>3}  {step.severity.upper():<8}  {step.name}: {step.title}",
-        f"               {step.summary}",
-        f"               {disruption}" + (f"; also closes {also}" if also else ""),
-    ]
-
-
-def _opt_in_line(one: OptIn) -> str:
-    return f"  {one.rule}: {one.title} ({one.reason}); remediate --only {one.rule}"
-
-
-def _by_hand_lines(one: ByHand) -> list[str]:
-    return [f"  {one.severity.upper():<8}  {one.rule}: {one.summary}", f"            {one.advice}"]
-
-
-def _section(heading: str, lines: list[str]) -> list[str]:
-    return ["", heading, *lines] if lines else []

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from ollama_audit.exposure.answer import Answer, ReachReport, Verdict
-from ollama_audit.exposure.model import Endpoint, Exposure, Extent, JudgedBy, Login, Zone
+from ollama_audit.exposure.model import (
+    Endpoint,
+    Exposure,
+    Extent,
+    JudgedBy,
+    Login,
+    Zone,
+    ZoneReach,
+)
 from ollama_audit.render.text import Paint, Style
 from ollama_audit.snapshot.firewall import RulesetKind
-from ollama_audit.snapshot.network import Family
 from ollama_audit.verdict import bind
+from ollama_audit.words import joined, listed
 
 CELLS = {
     Extent.ALL: "yes",
@@ -17,32 +25,45 @@ CELLS = {
     Extent.ABSENT: "-",
 }
 
-_FAMILIES = {Family.IPV4: "IPv4", Family.IPV6: "IPv6"}
 _LOGINS = {Login.NONE: "none", Login.REQUIRED: "required", Login.UNKNOWN: "?"}
-_WIDTH = 10
+_COLUMNS = {zone: max(len(zone) + 2, 6) for zone in Zone}
+"""How wide the column of a zone is."""
+_BESIDE = sum(_COLUMNS.values()) + len("  IPv4  ") + len("required*")
+"""What a row takes beside the endpoint's name."""
+_SHORTEST = len("255.255.255.255:65535")
 
 
 def zones(exposure: Exposure, style: Style) -> str:
-    """The table of endpoints by zones and families, and what decides each of its cells."""
+    """The table of endpoints by zones and families, and what decides each of its cells.
+
+    A screen too narrow for the table has what decides, which says the same in sentences.
+    """
     lines = _judged_by(exposure.rulesets, style)
     if not exposure.endpoints:
         lines += style.wrap("Nothing on this host leads to an Ollama server.")
-    else:
-        names = [bind(endpoint) for endpoint in exposure.endpoints]
-        room = min(max(len("ENDPOINT"), *map(len, names)), max(20, style.width - 58)) + 2
-        head = f"{'ENDPOINT':<{room}}      {''.join(f'{z:<{_WIDTH}}' for z in Zone)}LOGIN"
-        lines.append(style.paint(head, Paint.BOLD))
-        for name, endpoint in zip(names, exposure.endpoints, strict=True):
-            lines += _rows(name, endpoint, style, room)
-        legend = "yes: all of it · part: some of it · ?: not known · -: no way seen from here"
-        lines += ["", style.plain(legend)]
-        for name, endpoint in zip(names, exposure.endpoints, strict=True):
-            lines += _reasons(name, endpoint, style)
+    elif style.width >= _SHORTEST + _BESIDE:
+        lines += [*_table(exposure.endpoints, style), ""]
+    for number, endpoint in enumerate(exposure.endpoints):
+        lines += ["", *_reasons(endpoint, style)] if number else _reasons(endpoint, style)
+    if exposure.endpoints and (exposure.gaps or exposure.beyond_host):
+        lines.append("")
     for gap in exposure.gaps:
         lines += style.wrap(f"Could not be looked at: {gap.subject}: {gap.reason}", "", "  ")
+        lines += style.wrap(f"to settle it: {gap.cure}", "  ", "    ") if gap.cure else []
     for thing in exposure.beyond_host:
         lines += style.wrap(f"Not decided by this host: {thing}", "", "  ")
     return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _table(endpoints: tuple[Endpoint, ...], style: Style) -> list[str]:
+    longest = max(len("ENDPOINT"), *(len(bind(endpoint)) for endpoint in endpoints))
+    room = min(longest, style.width - _BESIDE)
+    head = "".join(f"{zone:<{width}}" for zone, width in _COLUMNS.items())
+    lines = [style.paint(f"{'ENDPOINT':<{room}}        {head}LOGIN", Paint.BOLD)]
+    for endpoint in endpoints:
+        lines += _rows(endpoint, style, room)
+    legend = "yes: all of it · part: some of it · ?: not known · -: no way seen from here"
+    return [*lines, "", *style.wrap(legend)]
 
 
 def _judged_by(rulesets: tuple[JudgedBy, ...], style: Style) -> list[str]:
@@ -51,8 +72,9 @@ def _judged_by(rulesets: tuple[JudgedBy, ...], style: Style) -> list[str]:
         return []
     files = [f"{each.file} ({each.kind})" for each in rulesets]
     plural = "s" if len(files) > 1 else ""
-    listed = " and ".join([", ".join(files[:-1]), files[-1]] if plural else files)
-    lines = style.wrap(f"By the ruleset{plural} in {listed}, not by this host's own.", "", "  ")
+    lines = style.wrap(
+        f"By the ruleset{plural} in {joined(files)}, not by this host's own.", "", "  "
+    )
     kinds = {each.kind for each in rulesets}
     for family, kind in _SAVES.items():
         if not kinds & {kind, RulesetKind.NFT_JSON}:
@@ -64,23 +86,25 @@ _SAVES = {"IPv4": RulesetKind.IPTABLES_SAVE, "IPv6": RulesetKind.IP6TABLES_SAVE}
 """What has the rules of one family alone."""
 
 
-def _rows(name: str, endpoint: Endpoint, style: Style, room: int) -> list[str]:
-    lines = []
-    label = style.clip(name, room - 2)
+def _rows(endpoint: Endpoint, style: Style, room: int) -> list[str]:
+    """A row for each family in which there is a way from anywhere."""
+    lines: list[str] = []
+    label = style.clip(bind(endpoint), room)
+    login = _LOGINS[endpoint.login] + ("*" if endpoint.open_paths else "")
     for family in endpoint.families:
-        cells = ""
-        for zone in Zone:
-            found = [part for part in endpoint.toward(zone) if part.family is family]
-            extent = found[0].extent if found else Extent.ABSENT
-            cells += _painted(extent, zone, endpoint.login, style)
-        login = _LOGINS[endpoint.login] + ("*" if endpoint.open_paths else "")
-        lines.append(f"{label:<{room}}{_FAMILIES[family]}  {cells}{login}")
+        extents = {part.zone: part.extent for part in endpoint.reach if part.family is family}
+        if lines and set(extents.values()) <= {Extent.ABSENT}:
+            continue
+        cells = "".join(
+            _painted(extents.get(zone, Extent.ABSENT), zone, endpoint.login, style) for zone in Zone
+        )
+        lines.append(f"{label:<{room}}  {family.label}  {cells}{login}")
         label = ""
     return lines
 
 
 def _painted(extent: Extent, zone: Zone, login: Login, style: Style) -> str:
-    cell = f"{CELLS[extent]:<{_WIDTH}}"
+    cell = f"{CELLS[extent]:<{_COLUMNS[zone]}}"
     if zone is Zone.HOST or extent is Extent.ABSENT:
         return cell
     if extent is Extent.UNKNOWN:
@@ -90,29 +114,39 @@ def _painted(extent: Extent, zone: Zone, login: Login, style: Style) -> str:
     return style.paint(cell, Paint.WARN if login is Login.REQUIRED else Paint.BAD)
 
 
-def _reasons(name: str, endpoint: Endpoint, style: Style) -> list[str]:
-    lines = ["", style.paint(style.plain(name), Paint.BOLD)]
+def _reasons(endpoint: Endpoint, style: Style) -> list[str]:
+    """An endpoint's path, who gets there by which rules, and what they are asked for."""
+    lines = [style.paint(style.clip(bind(endpoint), style.width), Paint.BOLD)]
     hops = [f"{hop.name}{f' ({hop.detail})' if hop.detail else ''}" for hop in endpoint.hops]
     lines += style.wrap(f"path: {' → '.join(hops)}", "  ", "    ")
-    said: dict[tuple[str, ...], list[str]] = {}
+    said: dict[str, list[str]] = {}
     for part in endpoint.reach:
         if part.extent is not Extent.ABSENT:
-            who = f"{part.zone} {_FAMILIES[part.family]} {CELLS[part.extent]}"
-            if part.extent is Extent.SOME:
-                who += f" ({', '.join(part.networks)})"
-            if part.external:
-                who += f" (from outside {', '.join(part.external)})"
-            if part.uncertain:
-                who += f" (not known: {', '.join(part.uncertain)})"
-            said.setdefault(part.because, []).append(who)
-    for because, cells in said.items():
-        decided = f": {'; '.join(because)}" if because else ""
-        lines += style.wrap(f"{', '.join(cells)}{decided}", "  ", "    ")
-    for why in endpoint.login_because:
+            decided = "; ".join(part.because) or ("nothing filters it" if part.open else "")
+            said.setdefault(decided, []).append(_who(part))
+    for decided, cells in said.items():
+        why = f": {decided}" if decided else ""
+        lines += style.wrap(f"{', '.join(cells)}{why}", "  ", "    ")
+    cures = dict.fromkeys(part.cure for part in endpoint.reach if part.cure)
+    for cure in cures:
+        lines += style.wrap(f"to settle it: {cure}", "  ", "    ")
+    for why in endpoint.login_because or (_LOGINS[endpoint.login],):
         lines += style.wrap(f"login: {why}", "  ", "    ")
     if endpoint.open_paths:
         lines += style.wrap(f"* without a login: {', '.join(endpoint.open_paths)}", "  ", "    ")
     return lines
+
+
+def _who(part: ZoneReach) -> str:
+    """A cell of the table in words: `lan IPv4 part (192.168.1.5/32)`."""
+    who = f"{part.zone} {part.family.label} {CELLS[part.extent]}"
+    if part.extent is Extent.SOME:
+        who += f" ({listed(part.networks, part.more_networks)})"
+    if part.external:
+        who += f" (from outside {listed(part.external)})"
+    if part.uncertain and part.extent is not Extent.UNKNOWN:
+        who += f" (not known: {listed(part.uncertain)})"
+    return who
 
 
 def answers(report: ReachReport, style: Style) -> str:

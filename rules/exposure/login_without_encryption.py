@@ -51,6 +51,7 @@ from ollama_audit.rule import (
     Zone,
     as_unknown,
     failed,
+    joined,
     not_applicable,
     passed,
     rule,
@@ -68,20 +69,29 @@ def login_without_encryption(host: Host) -> Outcome:
     plain = [each for each in reached if each.tls is Encryption.PLAIN and each.certain]
     if plain:
         return failed(
-            f"Whoever logs in at {', '.join(each.id for each in plain)} shows the password to "
+            f"Whoever logs in at {joined(each.id for each in plain)} shows the password to "
             "everybody on the way",
             tuple(_evidence(each) for each in plain),
         )
     doubts = [
         *(
-            Unknown(f"whether {each.id} is encrypted", each.id)
+            Unknown(
+                f"whether {each.id} is encrypted could not be read",
+                each.id,
+                f"openssl s_client -connect {each.id}",
+            )
             for each in reached
             if each.tls is Encryption.UNKNOWN or not each.certain
         ),
         *(
-            Unknown(f"whether others get to {each.id}, where a login is not encrypted", each.id)
-            for each in _asking([each for each, _ in host.exposure.maybe_open_to(*_FAR)])
-            if each.tls is not Encryption.TLS
+            Unknown(
+                f"whether others get to {each.id}, where a login is not encrypted, is not known: "
+                f"{'; '.join(part.because) or 'the deciding rule is not understood'}",
+                each.id,
+                part.cure,
+            )
+            for each, part in host.exposure.maybe_open_to(*_FAR)
+            if each.tls is not Encryption.TLS and _asking([each])
         ),
         *map(as_unknown, host.exposure.gaps),
         *unseen(host.snapshot),
@@ -89,7 +99,7 @@ def login_without_encryption(host: Host) -> Outcome:
     if doubts:
         return unread(*doubts)
     if reached:
-        return passed(f"The login at {', '.join(each.id for each in reached)} is encrypted")
+        return passed(f"The login at {joined(each.id for each in reached)} is encrypted")
     return not_applicable("nobody logs in to Ollama over the network")
 
 
@@ -104,6 +114,4 @@ def _asking(endpoints: list[Endpoint]) -> list[Endpoint]:
 
 def _evidence(endpoint: Endpoint) -> Evidence:
     why = "; ".join(endpoint.login_because) or "a login"
-    proxies = (hop.detail for hop in endpoint.hops if hop.detail and hop.kind != "dnat")
-    where = next(proxies, endpoint.id)
-    return Evidence(where, f"{why} without TLS at {endpoint.id}")
+    return Evidence(endpoint.id, f"{why}, without TLS")

@@ -48,6 +48,7 @@ from ollama_audit.rule import (
     advisories_for,
     failed,
     known_or,
+    listed,
     need,
     not_applicable,
     passed,
@@ -88,7 +89,7 @@ def known_vulnerable_version(host: Host) -> Outcome:
     )
     return passed(
         f"No known vulnerability of {versions} has a confirmed fix (list of {DATA_OF})",
-        tuple(_evidence(*entry) for entry in found),
+        _evidence(found),
     )
 
 
@@ -106,15 +107,24 @@ def _failure(
     version = decisive[0][1]
     return failed(
         f"Ollama {version} has known vulnerabilities: {names} (list of {DATA_OF})",
-        tuple(_evidence(*entry) for entry in found),
+        _evidence(found),
         severity=severity,
     )
 
 
-def _evidence(server: OllamaServer, version: str, advisory: Advisory) -> Evidence:
+def _evidence(found: list[tuple[OllamaServer, str, Advisory]]) -> tuple[Evidence, ...]:
+    """Each vulnerability of a version once, with the processes of that version."""
+    processes: dict[tuple[str, Advisory], list[str]] = {}
+    for server, version, advisory in found:
+        processes.setdefault((version, advisory), []).append(str(server.pid))
+    return tuple(_vulnerable(pids, *key) for key, pids in processes.items())
+
+
+def _vulnerable(pids: list[str], version: str, advisory: Advisory) -> Evidence:
+    which = f"process{'es' * (len(pids) > 1)} {listed(pids)}"
     cure = f"fixed in {advisory.fixed}" if advisory.fixed else "no fixed version"
     sure = "" if advisory.confirmed else ", range not confirmed"
     return Evidence(
-        f"process {server.pid}, {version}",
+        f"{which}, {version}",
         f"{advisory.id} ({advisory.score}): {advisory.what}; {cure}{sure}; {advisory.reference}",
     )

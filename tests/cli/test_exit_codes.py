@@ -190,12 +190,15 @@ def test_closed_pipe_in_the_midst_of_a_report_is_silent(sound: Path) -> None:
     assert (done.returncode, done.stderr) == (141, b"")
 
 
-def test_full_standard_output_is_2(sound: Path) -> None:
+@pytest.mark.parametrize("asked", ["audit", "--help", "audit --help", "--version", "-V", "rules"])
+def test_full_standard_output_is_2(asked: str, sound: Path) -> None:
+    words = ["--snapshot", str(sound)] if asked == "audit" else asked.split()
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
-            [*PROGRAM, "--snapshot", str(sound)], stdout=full, stderr=subprocess.PIPE, check=False,
+            [*PROGRAM, *words], stdout=full, stderr=subprocess.PIPE, check=False,
             env=environment(),
         )  # fmt: skip
     assert done.returncode == 2
-    assert b"standard output" in done.stderr
-    assert b"Traceback" not in done.stderr
+    assert done.stderr.startswith(b"ollama-audit: cannot write")
+    assert b"No space left on device" in done.stderr
+    assert done.stderr.count(b"\n") == 1

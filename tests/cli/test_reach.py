@@ -71,3 +71,20 @@ def test_the_json_says_on_whose_word(behind_firewalld: Path) -> None:
     assert [answer["reach"] for answer in document["answers"]] == ["no"]
     own = run("reach", *FROM, "-f", "json", "--snapshot", behind_firewalld)
     assert json.loads(own.stdout)["rulesets"] == []
+
+
+def test_an_interface_that_there_is_not_is_no_answer(behind_firewalld: Path) -> None:
+    done = run("reach", *FROM, "--in-interface", "eth9", "--snapshot", behind_firewalld)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "unknown interface 'eth9'" in done.stderr
+
+
+def test_a_client_is_asked_for_at_endpoints_of_its_own_family(behind_firewalld: Path) -> None:
+    """Without --to; where it can send to none, it is said why."""
+    question = ("reach", "-f", "json", "--snapshot", behind_firewalld)
+    four = json.loads(run(*question, "--from", "192.168.77.9").stdout)["answers"]
+    assert four
+    assert not [answer for answer in four if ":" in answer["to"]]
+    six = json.loads(run(*question, "--from", "2001:db8::9").stdout)["answers"]
+    assert {answer["reach"] for answer in six} == {"no"}
+    assert "cannot send to an IPv4 address" in six[0]["because"][0]

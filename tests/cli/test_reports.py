@@ -5,11 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from ollama_audit.observed import Unknown
 from ollama_audit.outcome import Evidence, Severity, Status
 from ollama_audit.render.compare import compare
 from ollama_audit.render.json import render
 from ollama_audit.render.text import Style
+from ollama_audit.snapshot.codec import encode
+from ollama_audit.snapshot.edge import Edge
+from ollama_audit.snapshot.process import Process
 from tests import hosts
 from tests.cli.running import run, saved
 from tests.reports import LOOPBACK, OPEN, finding, report
@@ -95,3 +100,26 @@ def test_doctor_names_what_is_unread_with_its_cure(tmp_path: Path) -> None:
     assert "$.servers" in done.stdout
     assert "sudo ollama-audit" in done.stdout
     assert "runs-as-root" in done.stdout
+
+
+def test_doctor_names_alike_together_and_apart_what_nobody_can_read(tmp_path: Path) -> None:
+    """Root cures the first, nothing the second, which is no reason to run it again."""
+
+    def process(pid: int) -> Process:
+        link = Unknown("only root may look at it", f"/proc/{pid}/exe", "sudo ollama-audit")
+        return replace(hosts.process(pid), executable=link)
+
+    running = hosts.host(processes=tuple(process(pid) for pid in range(40, 46)))
+    edge = Edge(cloud=Unknown("this machine does not describe itself", "/sys/class/dmi/id"))
+    path = tmp_path / "host.json"
+    path.write_bytes(encode(replace(running.snapshot, edge=edge)))
+
+    lines = run("doctor", "--snapshot", path).stdout.splitlines()
+
+    heads = [line for line in lines if line and not line.startswith(" ")]
+    assert heads[1:3] == ["Could not be read", "Is not to be read here"]
+    told = lines[lines.index(heads[1]) + 1 : lines.index(heads[2])]
+    assert " ".join(" ".join(told).split()).startswith(
+        "/proc/40/exe, /proc/41/exe, /proc/42/exe and 3 more: only root may look at it"
+    )
+    assert sum("to settle it: sudo ollama-audit" in line for line in told) == 1

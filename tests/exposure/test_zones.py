@@ -34,10 +34,14 @@ def test_no_client_has_a_broadcast_address_or_ours(own: str, nobody: str, somebo
     assert ip_address(somebody) in found.core
 
 
-def lan(*allowed: str) -> ZoneReach:
+ALLOW = "-A INPUT -s {} -p tcp -m tcp --dport 11434 -j ACCEPT"
+
+
+def lan(*allowed: str, policy: str = "DROP") -> ZoneReach:
     """Who of 192.168.1.0/24 gets in where these and nobody else are let in."""
-    rules = "\n".join(f"-A INPUT -s {who} -p tcp -m tcp --dport 11434 -j ACCEPT" for who in allowed)
-    saved = f"*filter\n:INPUT DROP [0:0]\n{rules}\nCOMMIT\n"
+    rules = "\n".join(map(ALLOW.format, allowed))
+    answers = "-A OUTPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT"
+    saved = f"*filter\n:INPUT {policy} [0:0]\n:OUTPUT ACCEPT [0:0]\n{rules}\n{answers}\nCOMMIT\n"
     found = space(link("192.168.1.10/24"), routes=(), listening="0.0.0.0:11434")
     capture = replace(
         found.firewall,
@@ -63,3 +67,18 @@ def test_all_of_a_network_is_one() -> None:
 
     assert (part.extent, part.networks) == (Extent.ALL, ("192.168.1.0/24",))
     assert part.more_networks == 0
+
+
+def test_the_rule_that_lets_them_in_is_told_alone() -> None:
+    """Neither that answers are let out, nor what no rule decided."""
+    (because,) = lan("192.168.0.0/16").because
+
+    assert because.endswith(ALLOW.format("192.168.0.0/16"))
+
+
+def test_where_no_rule_decides_it_is_the_policy_of_the_incoming_chain() -> None:
+    assert lan(policy="ACCEPT").because == ("iptables-legacy ip filter INPUT: policy accept",)
+
+
+def test_what_keeps_them_out_is_told() -> None:
+    assert lan().because == ("iptables-legacy ip filter INPUT: policy drop",)

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from ollama_audit.engine import evaluate
 from ollama_audit.outcome import Evidence, Severity, Status
-from ollama_audit.remedy.plan import Plan, UnknownStepError, plan, render_plan
+from ollama_audit.remedy.plan import Plan, UnknownStepError, plan
+from ollama_audit.render.plan import render
+from ollama_audit.render.text import Style
 from ollama_audit.report import Finding
-from ollama_audit.rule import Disruption, Host, Remedy, Rule, failed, passed
+from ollama_audit.rule import Disruption, Host, Remedy, Rule, Unknown, failed, passed, unread
 from tests.hosts import host
 
 
@@ -68,12 +71,16 @@ def names(made: Plan) -> list[str]:
     return [step.name for step in made.steps]
 
 
+def shown(made: Plan, width: int = 80) -> str:
+    return render(made, Style(width=width))
+
+
 def test_what_passes_needs_no_step() -> None:
     made = planned(bad_rule("is-bad", remedy(), fails=False))
 
     assert made.steps == ()
     assert made.by_hand == ()
-    assert render_plan(made) == "Nothing that a script would do.\n"
+    assert shown(made) == "Nothing that a script would do.\n"
 
 
 def test_restarts_come_last_and_the_gravest_first() -> None:
@@ -102,7 +109,7 @@ def test_a_failure_without_remedy_is_named() -> None:
     made = planned(bad_rule("is-bad", remedy(applies=never)), bad_rule("worse"))
 
     assert [one.rule for one in made.by_hand] == ["is-bad", "worse"]
-    assert "ollama-audit explain worse" in render_plan(made)
+    assert "ollama-audit explain worse" in shown(made)
 
 
 def test_a_step_closes_what_it_is_the_cause_of() -> None:
@@ -110,7 +117,7 @@ def test_a_step_closes_what_it_is_the_cause_of() -> None:
 
     assert made.steps[0].closes == ("cause", "consequence")
     assert made.by_hand == ()
-    assert "also closes consequence" in render_plan(made)
+    assert "also closes consequence" in shown(made)
 
 
 def test_what_takes_a_feature_away_is_done_only_when_asked_for() -> None:
@@ -118,7 +125,7 @@ def test_what_takes_a_feature_away_is_done_only_when_asked_for() -> None:
 
     assert planned(rule).steps == ()
     assert planned(rule).by_hand == ()
-    assert "remediate --only cloud" in render_plan(planned(rule))
+    assert "remediate --only cloud" in shown(planned(rule))
     assert names(planned(rule, only=("cloud",))) == ["cloud.systemd"]
 
 
@@ -133,7 +140,38 @@ def test_what_is_asked_for_and_does_not_fail_is_said() -> None:
     made = planned(bad_rule("well", remedy(), fails=False), only=("well",))
 
     assert made.not_needed == ("well",)
-    assert "well does not fail here" in render_plan(made)
+    assert "well does not fail here" in shown(made)
+
+
+def test_a_plan_says_what_it_could_not_judge() -> None:
+    """Nothing to do because nothing was read is no good news."""
+    unread_fact = Unknown("only root may read it", "/proc/1/environ", "sudo ollama-audit")
+    blind = msgspec.structs.replace(bad_rule("blind"), check=lambda _: unread(unread_fact))
+
+    made = planned(blind, bad_rule("well", fails=False))
+
+    assert made.unjudged == ("blind",)
+    text = shown(made)
+    assert "1 rule could not be judged: blind" in text
+    assert "to settle it: sudo ollama-audit" in text
+    only = planned(blind, only=("blind",))
+    assert (only.unjudged, only.not_needed) == (("blind",), ())
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_a_plan_keeps_to_the_width_but_for_what_is_copied(width: int) -> None:
+    long = "can use, replace or delete your models at [::]:11434 without a login " * 3
+    wordy = failed(long, (Evidence("a", "b"),))
+    rules = [
+        msgspec.structs.replace(bad_rule(name, *remedies), check=lambda _: wordy)
+        for name, remedies in (
+            ("by-hand", ()),
+            ("step", (remedy(disruption=Disruption.RESTART),)),
+            ("opt-in", (remedy(opt_in=long),)),
+        )
+    ]
+    lines = shown(planned(*rules), width).splitlines()
+    assert [line for line in lines if len(line) > width and "ollama-audit " not in line] == []
 
 
 def test_what_is_asked_for_and_cannot_be_done_is_left_to_people() -> None:

@@ -45,6 +45,12 @@ CASES = [
     Case("only the token flaw", running("0.14.2"), Status.FAIL, "CVE-2025-51471"),
     Case("Windows flaws do not count here", running("0.20.0"), Status.PASS),
     Case("one of two", running("0.35.1", "0.1.30"), Status.FAIL, "CVE-2024-37032"),
+    Case(
+        "two of one version: a vulnerability is told once",
+        running("0.9.3", "0.9.3"),
+        Status.FAIL,
+        "\nprocesses 812 and 2000, 0.9.3: CVE-2026-7482 (9.1)",
+    ),
     Case("one of two, the other unread", running(HIDDEN, "0.1.30"), Status.FAIL),
     Case("a development build", running("0.0.0"), Status.UNKNOWN, "development build"),
     Case("no version at all", running("latest"), Status.UNKNOWN, "not a version"),

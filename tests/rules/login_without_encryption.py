@@ -29,7 +29,7 @@ CASES = [
         "a login in plain text",
         host(exposure=exposure(LOOPBACK, proxy())),
         Status.FAIL,
-        "auth_basic (/etc/nginx/ai.conf:7) without TLS",
+        "auth_basic (/etc/nginx/ai.conf:7), without TLS",
         Severity.MEDIUM,
     ),
     Case(
@@ -42,7 +42,7 @@ CASES = [
             )
         ),
         Status.FAIL,
-        "0.0.0.0:80: auth_basic (/etc/nginx/ai.conf:7) without TLS",
+        "0.0.0.0:80: auth_basic (/etc/nginx/ai.conf:7), without TLS",
     ),
     Case(
         "a login in plain text for part of the API",
