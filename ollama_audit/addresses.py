@@ -9,13 +9,18 @@ by slices. Two sets are equal if and only if their boundaries are.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from functools import reduce
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
-from itertools import islice
+from itertools import chain, islice
+from operator import eq, le, lt, or_
 from typing import Final, Self
 
 BITS: Final = {4: 32, 6: 128}
 """The length of an address, by IP version."""
+
+SMALL = 64
+"""Sets with more boundaries than this are put together as whole runs."""
 
 
 def _clip(small: list[int], large: list[int], *, outside: bool) -> list[int]:
@@ -31,6 +36,17 @@ def _clip(small: list[int], large: list[int], *, outside: bool) -> list[int]:
         result.extend(large[first:last])
         if (last & 1) ^ flip:
             result.append(end)
+    return result
+
+
+def _without_pairs(boundaries: list[int]) -> list[int]:
+    """Join ranges that touch: an end that is the next start is no boundary."""
+    result: list[int] = []
+    for boundary in boundaries:
+        if result and result[-1] == boundary:
+            result.pop()
+        else:
+            result.append(boundary)
     return result
 
 
@@ -103,14 +119,64 @@ class AddressSet:
             ranges.append((first, first + network.num_addresses - 1))
         return cls.from_ranges(ranges, version)
 
+    @classmethod
+    def from_edges(cls, starts: list[int], ends: list[int], version: int) -> Self | None:
+        """The union of disjoint ranges by their ascending starts and (excluded) ends.
+
+        None when they are not disjoint, or no ranges.
+        """
+        paired = len(starts) == len(ends)
+        if not paired or not all(map(lt, starts, ends)) or not all(map(le, ends, starts[1:])):
+            return None
+        edges = list(chain.from_iterable(zip(starts, ends, strict=True)))
+        touching = any(map(eq, ends, starts[1:]))
+        return cls(_without_pairs(edges) if touching else edges, version)
+
+    @classmethod
+    def union(cls, sets: Sequence[Self], version: int) -> Self:
+        """The union of many sets at once: of small ones together, of large ones by two."""
+        large = [each for each in sets if len(each.boundaries) > SMALL]
+        small = (each.ranges() for each in sets if len(each.boundaries) <= SMALL)
+        return reduce(or_, large, cls.from_ranges(chain.from_iterable(small), version))
+
+    def parted(self, by: Self) -> tuple[Self, Self]:
+        """The members that are in `by`, and those that are not."""
+        if len(by.boundaries) != 2:
+            return self & by, self - by
+        ours, (start, end) = self.boundaries, by.boundaries
+        first = bisect_right(ours, start)
+        last = bisect_left(ours, end, first)
+        inside, outside = ours[first:last], ours[:first]
+        if first & 1:
+            inside.insert(0, start)
+            if outside[-1] == start:
+                outside.pop()
+            else:
+                outside.append(start)
+        elif first == last:
+            return type(self)([], self.version), self
+        if last & 1:
+            inside.append(end)
+            if ours[last] == end:
+                last += 1
+            else:
+                outside.append(end)
+        outside += ours[last:]
+        return type(self)(inside, self.version), type(self)(outside, self.version)
+
     def __and__(self, other: Self) -> Self:
-        ours, theirs = self.boundaries, other.boundaries
-        if ours == theirs:
-            return self
-        if self._complements(other):
+        small, large = self, other
+        if len(self.boundaries) > len(other.boundaries):
+            small, large = other, self
+        ours, theirs = small.boundaries, large.boundaries
+        if ours == theirs or small.full:
+            return large
+        if len(ours) == 2:
+            place = bisect_right(theirs, ours[0])
+            if place & 1 and theirs[place] >= ours[1]:
+                return small
+        elif self._complements(other):
             return type(self)([], self.version)
-        if len(ours) > len(theirs):
-            ours, theirs = theirs, ours
         return type(self)(_clip(ours, theirs, outside=False), self.version)
 
     def __sub__(self, other: Self) -> Self:
@@ -187,7 +253,8 @@ class AddressSet:
     @property
     def full(self) -> bool:
         """Whether it holds every address."""
-        return len(self.boundaries) == 2 and self.size == 1 << BITS[self.version]
+        boundaries = self.boundaries
+        return len(boundaries) == 2 and boundaries[1] - boundaries[0] == 1 << BITS[self.version]
 
     def witness(self) -> IPv4Address | IPv6Address:
         """A member: one inside the first range rather than at its edge, where there is a choice.

@@ -54,6 +54,35 @@ def test_agrees_with_sets_of_integers(left: Ranges, right: Ranges) -> None:
 
 
 @given(wide)
+def test_parting_is_intersection_and_difference(
+    sets: tuple[AddressSet, AddressSet, AddressSet],
+) -> None:
+    """Also by a single range, for which there is a shorter way."""
+    a, b, _ = sets
+    for by in (b, *(AddressSet.span(*span, a.version) for span in (*a.ranges(), *b.ranges()))):
+        assert a.parted(by) == (a & by, a - by)
+        assert b.parted(by) == (b & by, b - by)
+
+
+@given(small, st.integers(0, SMALL - 1), st.integers(0, SMALL - 1))
+def test_parting_by_one_range(ranges: Ranges, first: int, last: int) -> None:
+    """Wherever the range begins and ends."""
+    a, by = AddressSet.from_ranges(ranges, 4), AddressSet.span(first, last, 4)
+
+    assert a.parted(by) == (a & by, a - by)
+
+
+@given(st.lists(small, max_size=5))
+def test_the_union_of_many(sets: list[Ranges]) -> None:
+    """It holds what any of them does, in canonical form."""
+    many = [AddressSet.from_ranges(each, 4) for each in sets]
+
+    assert AddressSet.union(many, 4) == AddressSet.from_ranges(
+        [span for each in sets for span in each], 4
+    )
+
+
+@given(wide)
 def test_is_a_boolean_algebra(sets: tuple[AddressSet, AddressSet, AddressSet]) -> None:
     """Commutative, associative, distributive, absorbing; complements; De Morgan."""
     a, b, c = sets

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from ipaddress import IPv4Address, IPv6Address
 
 import msgspec
 
@@ -15,6 +16,20 @@ LOCAL_CLIENT = "lo"
 
 GIVEN = "given"
 """Begins the backend of a rule from a file; the number of the file among those given follows."""
+
+
+def address_text(address: int | None, version: int) -> str:
+    """An address in text; empty when it cannot be said."""
+    if address is None:
+        return ""
+    return str(IPv4Address(address) if version == 4 else IPv6Address(address))
+
+
+def destination_text(address: int | None, port: int | None, version: int) -> str:
+    """ADDRESS:PORT, with a question mark for what cannot be said."""
+    text = address_text(address, version) or "?"
+    host = f"[{text}]" if ":" in text else text
+    return f"{host}:{'?' if port is None else port}"
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from ollama_audit.addresses import BITS, AddressSet
-from ollama_audit.firewall.answer import Effect, Rule
+from ollama_audit.firewall.answer import Decision, Effect, Rule
 from ollama_audit.firewall.bits import CLIENT, UNKNOWN_FIELD, Value
 from ollama_audit.firewall.host import Host
 from ollama_audit.firewall.state import Phase, State
@@ -22,27 +20,38 @@ class TooComplexError(Exception):
     """The ruleset cannot be evaluated within bounds; the answer is unknown."""
 
 
-class Note(NamedTuple):
-    """Something that decided about some sources, as it happened."""
+class Growing:
+    """A set of sources that grows with many a rule, and is looked at seldom."""
 
-    effect: Effect
-    sources: AddressSet
-    rule: Rule | None
-    hook: str
-    phase: Phase
-    detail: str
+    __slots__ = ("_parts", "version")
+
+    def __init__(self, version: int) -> None:
+        self.version = version
+        self._parts: list[AddressSet] = []
+
+    def add(self, sources: AddressSet) -> None:
+        """Put these in as well."""
+        if sources:
+            self._parts.append(sources)
+
+    @property
+    def whole(self) -> AddressSet:
+        """All that was put in."""
+        if len(self._parts) != 1:
+            self._parts = [AddressSet.union(self._parts, self.version)]
+        return self._parts[0]
 
 
 class Journal:
-    """What one query has met so far: notes for the answer, and sources given up."""
+    """What one query has met so far: what decided, and for whom."""
 
     def __init__(self, version: int) -> None:
-        self.notes: list[Note] = []
-        self.doubtful = AddressSet.nothing(version)
+        self.decisions: list[Decision] = []
+        self.doubtful = Growing(version)
         """Sources about which nothing can be said any more: both verdicts are possible."""
-        self.dropped = AddressSet.nothing(version)
+        self.dropped = Growing(version)
         """Sources of which some packet may be dropped, whatever the client chooses."""
-        self.chosen = AddressSet.nothing(version)
+        self.chosen = Growing(version)
         """Sources that may get through with choices that clients do not make by themselves."""
         self.steps = 0
 
@@ -135,7 +144,16 @@ class Context:
         self, effect: Effect, sources: AddressSet, rule: Rule | None, detail: str = ""
     ) -> None:
         """Keep what decided about ordinary clients."""
-        self.journal.notes.append(Note(effect, sources, rule, self.hook, self.phase, detail))
+        self.journal.decisions.append(
+            Decision(
+                effect=effect,
+                sources=sources,
+                rule=rule,
+                hook=self.hook,
+                reply=self.answering,
+                detail=detail,
+            )
+        )
 
     def drop(
         self, sources: AddressSet, rule: Rule | None, detail: str = "", *, ordinary: bool = True
@@ -143,7 +161,7 @@ class Context:
         """These sources' packets may end here."""
         if ordinary:
             self.note(Effect.DROP, sources, rule, detail)
-            self.journal.dropped = self.journal.dropped | sources
+            self.journal.dropped.add(sources)
 
     def give_up(
         self, sources: AddressSet, rule: Rule | None, detail: str, *, ordinary: bool = True
@@ -151,9 +169,9 @@ class Context:
         """Nothing more can be said of these sources."""
         if ordinary:
             self.note(Effect.UNKNOWN, sources, rule, detail)
-            self.journal.doubtful = self.journal.doubtful | sources
+            self.journal.doubtful.add(sources)
         else:
-            self.journal.chosen = self.journal.chosen | sources
+            self.journal.chosen.add(sources)
 
 
 def address_bytes(address: int | None, version: int) -> Value:

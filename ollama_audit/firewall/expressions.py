@@ -9,9 +9,19 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Final
 
 from ollama_audit.firewall import conditions as on
+from ollama_audit.firewall.effects import (
+    DoNotTrack,
+    GiveUp,
+    Masquerade,
+    Redirect,
+    SetMark,
+    Translate,
+    Verdict,
+)
 from ollama_audit.firewall.fields import (
     META,
     chosen_in,
@@ -25,23 +35,15 @@ from ollama_audit.firewall.instructions import (
     Compare,
     Constant,
     Destination,
-    DoNotTrack,
     Forget,
-    GiveUp,
     Load,
-    LoadChoice,
     Lookup,
     Mask,
-    Masquerade,
     Maybe,
-    Redirect,
     Require,
     RouteLookup,
     SetByNumber,
-    SetMark,
     SwapBytes,
-    Translate,
-    Verdict,
 )
 from ollama_audit.firewall.ipset import IpSets, match_set, words
 from ollama_audit.firewall.machine import DROP, REGISTER_BYTES, Instruction, register_offset
@@ -53,6 +55,7 @@ from ollama_audit.firewall.netlink import (
     attribute_list,
     attributes,
     number,
+    payloads,
     signed,
     text,
 )
@@ -66,8 +69,8 @@ class Scope:
 
     record: RuleRecord
     sets: Mapping[SetKey, NftSet]
-    decoded: dict[tuple[str, str, bytes], Instruction | None]
-    """Instructions by family, table and expression, shared by all rules of a ruleset."""
+    decoded: dict[bytes, Instruction | None]
+    """Instructions by expression, shared by all rules of a table."""
     saved: str = ""
     """The rule as iptables-nft-save prints it; empty when it does not or cannot be trusted."""
     ipsets: IpSets = field(default_factory=dict)
@@ -100,16 +103,16 @@ def decode(scope: Scope) -> list[Instruction]:
     Rules repeat most of their expressions, and instructions do not change: equal expressions of
     one table are decoded once.
     """
-    table = (scope.record.family, scope.record.table)
-    program = []
+    decoded = scope.decoded
+    program: list[Instruction] = []
     try:
-        for _, payload_ in attribute_list(scope.record.expressions):
-            key = (*table, bytes(payload_))
-            if key not in scope.decoded:
-                parts = attributes(payload_)
+        for expression in payloads(scope.record.expressions):
+            if expression in decoded:
+                instruction = decoded[expression]
+            else:
+                parts = attributes(expression)
                 inner = attributes(parts[2]) if 2 in parts else {}
-                scope.decoded[key] = _decode_one(text(parts[1]), inner, scope)
-            instruction = scope.decoded[key]
+                instruction = decoded[expression] = _decode_one(text(parts[1]), inner, scope)
             if instruction is not None:
                 program.append(instruction)
         return _with_set_names(program, scope) if SET_MATCH in scope.record.expressions else program
@@ -217,15 +220,17 @@ def _payload(parts: Attributes, scope: Scope) -> Instruction | None:
     raise UnsupportedError("it rewrites the packet")
 
 
+@cache
 def load_header(family: str, register: int, base: int, offset: int, length: int) -> Load:
     """Load bytes of a header, in a table of a family."""
-    field = payload(base, offset, length)
-    may_miss = payload_may_miss(base, offset, length)
-    destination = _destination(family, base, offset, length)
-    chosen = chosen_in(base, offset, length)
-    if chosen:
-        return LoadChoice(register, field, may_miss, destination, chosen)
-    return Load(register, field, may_miss, destination)
+    return Load(
+        register,
+        payload(base, offset, length),
+        payload_may_miss(base, offset, length),
+        _destination(family, base, offset, length),
+        chosen_in(base, offset, length),
+        parts_sources=base == 1,
+    )
 
 
 def _destination(family: str, base: int, offset: int, length: int) -> tuple[Destination, ...]:
@@ -256,6 +261,7 @@ def _original_destination(key: int, direction: int | None) -> tuple[Destination,
     return tuple(Destination(part, place) for place in range(length))
 
 
+@cache
 def load_connection(register: int, key: int, direction: int | None) -> Load:
     """Load what connection tracking knows (NFT_CT_*)."""
     shown = _original_destination(key, direction)

@@ -14,8 +14,9 @@ from itertools import chain as chained
 from itertools import product
 from typing import NamedTuple
 
-from ollama_audit.firewall.chains import Chain, ChainKey, Chains, Runner
+from ollama_audit.firewall.chains import Chain, ChainKey, Chains
 from ollama_audit.firewall.context import NAT_DESTINATION, NAT_SOURCE, Context, TooComplexError
+from ollama_audit.firewall.remembered import Remembered
 from ollama_audit.firewall.state import Flows, Phase, Seen, Tracking, add, everyone, merge
 
 CONNTRACK_PRIORITY = -200
@@ -48,6 +49,7 @@ class Hooks:
 
     def __init__(self, chains: Chains) -> None:
         self.chains = chains
+        self._runs = Remembered(chains)
         self._orders: dict[tuple[str, int, str], list[list[Step]]] = {}
 
     def run(self, context: Context, flows: Flows, *, translate: bool) -> Flows:
@@ -79,7 +81,7 @@ class Hooks:
 
     def _step(self, context: Context, step: Step, flows: Flows, *, translate: bool) -> Flows:
         if step.chain is not None:
-            return Runner(context, self.chains).run_base(step.chain, flows)
+            return self._runs.run_base(context, step.chain, flows)
         if step.kind is Kind.TRACK:
             return _track(context, flows)
         if context.phase is Phase.OPEN:
@@ -100,7 +102,7 @@ class Hooks:
                     if state.tracking is Tracking.UNKNOWN:
                         add(following, state, sources)
                     add(asked, state, sources)
-            merge(following, Runner(context, self.chains).run_base(chain, asked))
+            merge(following, self._runs.run_base(context, chain, asked))
             flows = following
         return flows
 

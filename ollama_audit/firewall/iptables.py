@@ -15,7 +15,8 @@ from ollama_audit.firewall import conditions as on
 from ollama_audit.firewall.answer import Rule
 from ollama_audit.firewall.chains import Chain, ChainKey, Hook
 from ollama_audit.firewall.conditions import Test
-from ollama_audit.firewall.instructions import GiveUp, Maybe, Require, Verdict
+from ollama_audit.firewall.effects import GiveUp, Verdict
+from ollama_audit.firewall.instructions import Maybe, Require
 from ollama_audit.firewall.ipset import IpSets, words
 from ollama_audit.firewall.iptables_options import (
     BARE_MATCHES,
@@ -26,7 +27,8 @@ from ollama_audit.firewall.iptables_options import (
     argument_count,
 )
 from ollama_audit.firewall.iptables_targets import target
-from ollama_audit.firewall.machine import ACCEPT, DROP, GOTO, JUMP, RETURN, Instruction, Program
+from ollama_audit.firewall.machine import ACCEPT, DROP, GOTO, JUMP, RETURN, Instruction
+from ollama_audit.firewall.program import Program, program
 
 BACKEND = "iptables-legacy"
 PRIORITIES: Final = {"raw": -300, "mangle": -150, "nat": 0, "filter": 0, "security": 50}
@@ -106,7 +108,7 @@ class _Compiler:
 
     def __call__(self) -> list[Program]:
         return [
-            Program(self._rule(position), self._compile(line))
+            program(self._rule(position), self._compile(line))
             for position, line in enumerate(self.saved.lines, 1)
         ]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from ipaddress import ip_address
 from typing import Final
 
-from ollama_audit.firewall.instructions import (
+from ollama_audit.firewall.effects import (
     CopyMark,
     DoNotTrack,
     GiveUp,

@@ -7,7 +7,6 @@ whose sources a match separates go different ways; each way is a world of its ow
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar, Final, NamedTuple, Protocol
 
 from ollama_audit.addresses import AddressSet
@@ -53,15 +52,19 @@ class World:
     def load(self, register: int, value: Value) -> None:
         """Put a value into a register; what is left of its last word becomes zero."""
         offset = register_offset(register)
-        padding = -len(value) % 4
-        if padding:
-            value = value + [0] * padding
+        value = whole_words(value)
         self.registers[offset : offset + len(value)] = value
 
     def read(self, register: int, length: int) -> Value:
         """The first bytes from a register on."""
         offset = register_offset(register)
         return self.registers[offset : offset + length]
+
+
+def whole_words(value: Value) -> Value:
+    """A value as registers hold it: what is left of its last word is zero."""
+    padding = -len(value) % 4
+    return value + [0] * padding if padding else value
 
 
 class Instruction(Protocol):
@@ -74,37 +77,41 @@ class Instruction(Protocol):
         """Take one step; False when nothing of the world is left in the rule."""
 
 
-@dataclass(frozen=True, slots=True)
-class Program:
-    """A rule that can be run, and where it stands."""
+class Reader:
+    """An instruction that changes nothing for later rules."""
 
-    rule: Rule
-    instructions: Sequence[Instruction]
+    __slots__ = ()
 
-    @property
-    def writes(self) -> bool:
-        """Whether it changes what later rules see."""
-        return any(instruction.writes for instruction in self.instructions)
+    writes: ClassVar[bool] = False
+
+
+class Writer:
+    """An instruction that changes what later rules see."""
+
+    __slots__ = ()
+
+    writes: ClassVar[bool] = True
 
 
 EMPTY: Final[list[Byte]] = [None] * REGISTER_BYTES
 
 
 class Machine:
-    """Runs one program for the packets in one state."""
+    """Runs the instructions of one rule for the packets in one state."""
 
-    __slots__ = ("context", "exits", "program", "worlds")
+    __slots__ = ("context", "exits", "instructions", "rule", "worlds")
 
-    def __init__(self, context: Context, program: Program) -> None:
+    def __init__(self, context: Context, rule: Rule, instructions: Sequence[Instruction]) -> None:
         self.context = context
-        self.program = program
+        self.rule = rule
+        self.instructions = instructions
         self.exits: list[Exit] = []
         self.worlds: list[World] = []
 
     def run(self, state: State, sources: AddressSet) -> list[Exit]:
-        """How the sources leave the program."""
+        """How the sources leave the rule."""
         self.worlds.append(World(0, EMPTY[:], state, sources))
-        instructions = self.program.instructions
+        instructions = self.instructions
         count = len(instructions)
         while self.worlds:
             world = self.worlds.pop()
@@ -160,7 +167,7 @@ class Machine:
     def doubt(self, world: World, detail: str = "") -> None:
         """Note that this rule cannot be decided."""
         if world.state.ordinary:
-            self.context.note(Effect.UNKNOWN, world.sources, self.program.rule, detail)
+            self.context.note(Effect.UNKNOWN, world.sources, self.rule, detail)
 
     def maybe(self, world: World, detail: str = "") -> bool:
         """Go on with every source, and let every source go as well."""
@@ -170,6 +177,5 @@ class Machine:
 
     def give_up(self, world: World, detail: str) -> bool:
         """Nothing can be said of these packets from here on."""
-        rule = self.program.rule
-        self.context.give_up(world.sources, rule, detail, ordinary=world.state.ordinary)
+        self.context.give_up(world.sources, self.rule, detail, ordinary=world.state.ordinary)
         return False

@@ -86,3 +86,41 @@ def restrict(sources: AddressSet, part: Part) -> AddressSet:
 def complement(part: Part) -> Part:
     """Sources that are not in `part`."""
     return not part if isinstance(part, bool) else ~part
+
+
+Judgement: TypeAlias = Part | Match
+"""For which sources something holds; a match where that is in doubt for some of them."""
+
+
+def judgement(match: Match) -> Judgement:
+    """A match, as a mere part where it is the same for every source."""
+    if match.may_not is False:
+        return True
+    return False if match.may is False else match
+
+
+def as_match(judged: Judgement) -> Match:
+    """The same as a match."""
+    return judged if isinstance(judged, Match) else Match(judged, complement(judged))
+
+
+def opposite(judged: Judgement) -> Judgement:
+    """For which sources it does not hold."""
+    return ~judged if isinstance(judged, Match) else complement(judged)
+
+
+def may(judged: Judgement) -> Part:
+    """The sources for which it may hold."""
+    return judged.may if isinstance(judged, Match) else judged
+
+
+def may_not(judged: Judgement) -> Part:
+    """The sources for which it may not hold."""
+    return judged.may_not if isinstance(judged, Match) else complement(judged)
+
+
+def conjunction(left: Judgement, right: Judgement) -> Judgement:
+    """For which sources both hold."""
+    if isinstance(left, Match) or isinstance(right, Match):
+        return both(as_match(left), as_match(right))
+    return intersection(left, right)

@@ -66,12 +66,8 @@ def attribute_list(data: bytes | memoryview) -> Iterator[tuple[int, memoryview]]
     view = memoryview(data)
     offset, end = 0, len(view)
     while offset < end:
-        if end - offset < ATTRIBUTE_HEADER.size:
-            raise MalformedError("stray bytes after an attribute")
-        length, kind = ATTRIBUTE_HEADER.unpack_from(view, offset)
-        if length < ATTRIBUTE_HEADER.size or length > end - offset:
-            raise MalformedError(f"attribute of {length} bytes where {end - offset} are left")
-        yield kind & TYPE_MASK, view[offset + ATTRIBUTE_HEADER.size : offset + length]
+        length, kind = _attribute(view, offset, end)
+        yield kind & TYPE_MASK, view[offset + 4 : offset + length]
         offset += (length + 3) & ~3
 
 
@@ -81,7 +77,37 @@ def attributes(data: bytes | memoryview) -> Attributes:
     Raises:
         MalformedError: A length does not fit.
     """
-    return {kind: bytes(payload) for kind, payload in attribute_list(data)}
+    found = {}
+    whole = bytes(data)
+    offset, end = 0, len(whole)
+    while offset < end:
+        length, kind = _attribute(whole, offset, end)
+        found[kind & TYPE_MASK] = whole[offset + 4 : offset + length]
+        offset += (length + 3) & ~3
+    return found
+
+
+def payloads(data: bytes) -> Iterator[bytes]:
+    """The attributes in order, as payloads alone.
+
+    Raises:
+        MalformedError: A length does not fit.
+    """
+    offset, end = 0, len(data)
+    while offset < end:
+        length, _ = _attribute(data, offset, end)
+        yield data[offset + 4 : offset + length]
+        offset += (length + 3) & ~3
+
+
+def _attribute(data: bytes | memoryview, offset: int, end: int) -> tuple[int, int]:
+    """Length, its header included, and type of the attribute at an offset."""
+    if end - offset < 4:
+        raise MalformedError("stray bytes after an attribute")
+    length, kind = ATTRIBUTE_HEADER.unpack_from(data, offset)
+    if length < 4 or length > end - offset:
+        raise MalformedError(f"attribute of {length} bytes where {end - offset} are left")
+    return length, kind
 
 
 def text(payload: bytes | memoryview) -> str:

@@ -94,7 +94,7 @@ class Walk:
 
     def known(self, sources: AddressSet) -> AddressSet:
         """Those of which something can still be said."""
-        return sources - self.journal.doubtful if self.journal.doubtful else sources
+        return sources - self.journal.doubtful.whole
 
     def drop(self, sources: AddressSet, why: str, phase: Phase = Phase.OPEN) -> None:
         """The IP layer drops these."""

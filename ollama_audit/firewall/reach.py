@@ -13,14 +13,14 @@ A namespace is compiled once and may be asked many times.
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from collections.abc import Sequence
+from ipaddress import ip_address
 
 from ollama_audit.addresses import AddressSet
-from ollama_audit.firewall.answer import Decision, Effect, End, Query, Reach
-from ollama_audit.firewall.context import Note, TooComplexError
+from ollama_audit.firewall.answer import Decision, Effect, End, Query, Reach, address_text
+from ollama_audit.firewall.context import TooComplexError
 from ollama_audit.firewall.path import Arrival, Walk
 from ollama_audit.firewall.ruleset import Compiled, compile_namespace
-from ollama_audit.firewall.state import Phase
 from ollama_audit.observed import Unknown, UnobservedError
 from ollama_audit.snapshot.network import Family, NetworkNamespace
 
@@ -96,27 +96,27 @@ def _all_unknown(query: Query, reasons: tuple[str, ...], cure: str = "") -> Reac
 def _answer(query: Query, walk: Walk, arrivals: list[Arrival]) -> Reach:
     """Part the sources by what may have become of them."""
     journal = walk.journal
-    ordinarily = journal.doubtful
-    by_choice = journal.chosen
+    ordinarily = journal.doubtful.whole
+    by_choice = journal.chosen.whole
     for arrival in arrivals:
         if arrival.state.ordinary:
             ordinarily = ordinarily | arrival.sources
         else:
             by_choice = by_choice | arrival.sources
     may_arrive = ordinarily | by_choice
-    may_drop = journal.dropped | journal.doubtful
+    may_drop = journal.dropped.whole | journal.doubtful.whole
     unknown = may_arrive & may_drop
     if unknown - ordinarily:
-        note = Note(Effect.UNKNOWN, unknown - ordinarily, None, "", Phase.OPEN, BY_CHOICE)
-        journal.notes.append(note)
+        doubt = Decision(effect=Effect.UNKNOWN, sources=unknown - ordinarily, detail=BY_CHOICE)
+        journal.decisions.append(doubt)
     return Reach(
         query=query,
         surely=may_arrive - may_drop,
         blocked=may_drop - may_arrive,
         unknown=unknown,
         ends=_ends(walk.version, arrivals, may_drop),
-        decisions=tuple(_decision(note, walk.version) for note in journal.notes),
-        reasons=_reasons(journal.notes, unknown),
+        decisions=tuple(journal.decisions),
+        reasons=_reasons(journal.decisions, unknown),
     )
 
 
@@ -144,7 +144,7 @@ def _ends(version: int, arrivals: list[Arrival], may_drop: AddressSet) -> tuple[
         found.append(
             End(
                 forwarded=forwarded,
-                address=_text(address, version),
+                address=address_text(address, version),
                 port=port or 0,
                 interface=interface,
                 surely=surely,
@@ -154,43 +154,15 @@ def _ends(version: int, arrivals: list[Arrival], may_drop: AddressSet) -> tuple[
     return tuple(found)
 
 
-def _text(address: int | None, version: int) -> str:
-    if address is None:
-        return ""
-    return str(IPv4Address(address) if version == 4 else IPv6Address(address))
-
-
-def _decision(note: Note, version: int) -> Decision:
-    detail = note.detail
-    if note.effect is Effect.TRANSLATE:
-        detail = _destination(detail, version)
-    return Decision(
-        effect=note.effect,
-        sources=note.sources,
-        rule=note.rule,
-        hook=note.hook,
-        reply=note.phase is Phase.ANSWER,
-        detail=detail,
-    )
-
-
-def _destination(detail: str, version: int) -> str:
-    """ADDRESS:PORT from the numbers of a translation."""
-    address, port = detail.split(",")
-    text = "?" if address == "None" else _text(int(address), version)
-    host = f"[{text}]" if ":" in text else text
-    return f"{host}:{'?' if port == 'None' else port}"
-
-
-def _reasons(notes: list[Note], unknown: AddressSet) -> tuple[str, ...]:
+def _reasons(decisions: Sequence[Decision], unknown: AddressSet) -> tuple[str, ...]:
     if not unknown:
         return ()
     found: dict[str, None] = {}
-    for note in notes:
-        if note.effect is Effect.UNKNOWN and note.sources & unknown:
+    for decision in decisions:
+        if decision.effect is Effect.UNKNOWN and decision.sources & unknown:
             where = ""
-            if note.rule is not None:
-                rule = note.rule
+            if decision.rule is not None:
+                rule = decision.rule
                 where = f"{rule.family} {rule.table} {rule.chain} {rule.number}: "
-            found[where + (note.detail or "whether this rule matches cannot be said")] = None
+            found[where + (decision.detail or "whether this rule matches cannot be said")] = None
     return tuple(found)

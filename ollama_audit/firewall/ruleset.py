@@ -12,7 +12,8 @@ from ollama_audit.firewall.hooks import Hooks
 from ollama_audit.firewall.host import Host
 from ollama_audit.firewall.ipset import IpSet, IpSets, changed_ipsets, parse_ipsets
 from ollama_audit.firewall.iptables import parse_save, saved_chains
-from ollama_audit.firewall.machine import Instruction, Program
+from ollama_audit.firewall.machine import Instruction
+from ollama_audit.firewall.program import Program, program
 from ollama_audit.firewall.sets import NftSet
 from ollama_audit.observed import Unknown, UnobservedError, known_or, need
 from ollama_audit.snapshot.firewall import FirewallCapture, NftablesDump
@@ -44,13 +45,14 @@ def nftables_chains(dump: NftablesDump, texts: Texts) -> Iterator[Chain]:
         if b"dynset\0" in record.expressions:
             changed |= _changed_sets(record)
     sets = _sets(dump, changed)
-    decoded: dict[tuple[str, str, bytes], Instruction | None] = {}
+    decoded: dict[tuple[str, str], dict[bytes, Instruction | None]] = {}
     for chain in netlink.chains(dump.chains):
         records = by_chain.get((chain.family, chain.table, chain.name), [])
         hook = None if (chain.family, chain.table) in dormant else _hook(chain)
         key = ChainKey("nftables", chain.family, chain.table, chain.name)
         lines = texts.lines(chain.family, chain.table, chain.name, len(records))
-        compiler = _Compiler(records, sets, decoded, lines, texts.ipsets)
+        shared = decoded.setdefault((chain.family, chain.table), {})
+        compiler = _Compiler(records, sets, shared, lines, texts.ipsets)
         yield Chain(key, chain.handle, hook, compiler)
 
 
@@ -94,7 +96,7 @@ class _Compiler:
         self,
         records: list[netlink.RuleRecord],
         sets: dict[netlink.SetKey, NftSet],
-        decoded: dict[tuple[str, str, bytes], Instruction | None],
+        decoded: dict[bytes, Instruction | None],
         lines: list[str],
         ipsets: IpSets,
     ) -> None:
@@ -106,7 +108,7 @@ class _Compiler:
 
     def __call__(self) -> list[Program]:
         return [
-            Program(
+            program(
                 Rule(
                     backend="nftables",
                     family=record.family,

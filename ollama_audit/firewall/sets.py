@@ -93,6 +93,7 @@ class NftSet:
         self.changes = changes or bool(record.flags & EVALUATED)
         self._plain = False
         """Every element was found to be an address or a range of them, and no more."""
+        self._members: dict[int, Match] = {}
         self._by_client: dict[int, list[tuple[AddressSet, AddressSet, Data | None]]] = {}
 
     @property
@@ -144,6 +145,14 @@ class NftSet:
         if any(element.first != element.last for element in self.elements):
             return None
         return {element.first: element for element in self.elements}
+
+    def membership(self, key: Value, version: int) -> Match:
+        """Whether a key is in the set; of the client's whole address worked out once."""
+        if key is not CLIENT[version]:
+            return self.look_up(key, version).membership
+        if version not in self._members:
+            self._members[version] = self.look_up(key, version).membership
+        return self._members[version]
 
     def look_up(self, key: Value, version: int) -> Found:
         """Where a key leads, as far as it is known."""

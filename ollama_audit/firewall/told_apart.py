@@ -6,7 +6,7 @@ interface. The reading errs on the safe side: what it puts together fares alike.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 
 from ollama_audit.addresses import AddressSet
 from ollama_audit.firewall import conditions as on
@@ -15,7 +15,7 @@ from ollama_audit.firewall.conditions import Test
 from ollama_audit.firewall.destinations import MOST_ELEMENTS, Reached, Reader, Shown
 from ollama_audit.firewall.instructions import Destination, Load, Lookup, Mask, Require, SwapBytes
 from ollama_audit.firewall.ipset import SetMatch
-from ollama_audit.firewall.machine import Instruction, Program
+from ollama_audit.firewall.machine import Instruction
 from ollama_audit.firewall.netlink import MalformedError
 from ollama_audit.firewall.ports import EVERY_PORT, Ports
 from ollama_audit.firewall.reach import compiled
@@ -59,8 +59,9 @@ class ToldApart:
             if chain.key.family not in {family, "inet", "netdev"}:
                 continue
             for program in chain.programs:
-                if any(map(_looks_at_addresses, program.instructions)):
-                    steps += reader.read(program)
+                instructions = program.spelled_out
+                if any(map(_looks_at_addresses, instructions)):
+                    steps += reader.read(instructions)
             if steps > MOST_STEPS:
                 self._each = True
                 return
@@ -94,16 +95,16 @@ class _Reader(Reader):
         self.unread = False
         """A test looks at destinations in a way that is not read here."""
 
-    def read(self, program: Program) -> int:
+    def read(self, instructions: Sequence[Instruction]) -> int:
         """Keep what a rule tells apart; the number of steps that it took."""
         worlds = [(Reached(EVERY_PORT, AddressSet.everything(self.version)), 0)]
         steps = 0
         while worlds and steps <= MOST_STEPS:
             place, position = worlds.pop()
             steps += 1
-            if position == len(program.instructions):
+            if position == len(instructions):
                 continue
-            instruction = program.instructions[position]
+            instruction = instructions[position]
             if isinstance(instruction, Require):
                 self._keep(*self._of_test(instruction.test))
             elif isinstance(instruction, Mask | SwapBytes | Lookup):

@@ -22,19 +22,19 @@ from ollama_audit.addresses import BITS, AddressSet
 from ollama_audit.firewall.answer import Rule
 from ollama_audit.firewall.chains import DEEPEST_CALL, Chain, Chains
 from ollama_audit.firewall.destinations import Reached, Reader
-from ollama_audit.firewall.hooks import DESTINATION_HOOKS
-from ollama_audit.firewall.instructions import (
+from ollama_audit.firewall.effects import (
     GiveUp,
-    Load,
     Redirect,
     RedirectTo,
-    Require,
     Translate,
     TranslateTo,
     Verdict,
 )
-from ollama_audit.firewall.machine import GOTO, JUMP, Instruction, Program
+from ollama_audit.firewall.hooks import DESTINATION_HOOKS
+from ollama_audit.firewall.instructions import Load, Require
+from ollama_audit.firewall.machine import GOTO, JUMP, Instruction
 from ollama_audit.firewall.ports import EVERY_PORT, Ports
+from ollama_audit.firewall.program import Program
 from ollama_audit.firewall.reach import compiled
 from ollama_audit.observed import Unknown
 from ollama_audit.snapshot.firewall import FirewallCapture
@@ -148,7 +148,7 @@ class _Walk:
         anywhere = Reached(EVERY_PORT, AddressSet.everything(self.version))
         for chain in self._own_chains():
             for program in chain.programs:
-                if any(_looks_at_ports(each) for each in program.instructions):
+                if any(_looks_at_ports(each) for each in program.spelled_out):
                     for _ in self._leaving(program, anywhere):
                         pass
 
@@ -186,6 +186,7 @@ class _Walk:
         self, program: Program, at: Reached
     ) -> Iterator[tuple[Reached, Instruction | None, Verdict | None]]:
         """What a rule does at its end, with those that get there."""
+        instructions = program.spelled_out
         worlds = [(at, 0)]
         while worlds:
             place, position = worlds.pop()
@@ -193,9 +194,9 @@ class _Walk:
             if self._steps > MOST_STEPS:
                 self._too_much = True
                 return
-            if position == len(program.instructions):
+            if position == len(instructions):
                 continue
-            instruction = program.instructions[position]
+            instruction = instructions[position]
             if isinstance(instruction, Verdict):
                 yield place, None, instruction
             elif isinstance(instruction, ENDING):

@@ -15,25 +15,24 @@ from typing import Final
 from ollama_audit.addresses import AddressSet
 from ollama_audit.firewall import conditions as on
 from ollama_audit.firewall.conditions import Test
-from ollama_audit.firewall.instructions import (
+from ollama_audit.firewall.effects import (
     CopyMark,
     DoNotTrack,
     GiveUp,
     Masquerade,
-    Maybe,
     RedirectTo,
-    Require,
-    SetByNumber,
     SetMasked,
     TranslateTo,
     Verdict,
 )
+from ollama_audit.firewall.instructions import Maybe, Require, SetByNumber
 from ollama_audit.firewall.machine import DROP, Instruction
 
 MatchDecoder = Callable[[int, bytes, int], Test]
 """From revision, structure and IP version."""
 
 ALL_BITS = 0xFFFFFFFF
+EVERY_PORT: Final = [(0, 0xFFFF)]
 
 
 def _only_if(test: Test, *, unless: bool) -> Test:
@@ -106,14 +105,17 @@ def _tcp(revision: int, info: bytes, version: int) -> Test:
     source0, source1, port0, port1, option, mask, wanted, inverted = struct.unpack_from(
         "=HHHHBBBB", info
     )
-    return on.all_of(
-        [
-            _only_if(on.port([(source0, source1)], source=True), unless=bool(inverted & 1)),
-            _only_if(on.port([(port0, port1)], source=False), unless=bool(inverted & 2)),
-            _only_if(on.tcp_flags(mask, wanted), unless=bool(inverted & 4)),
-            on.anything if option else on.always,
-        ]
-    )
+    source, destination = [(source0, source1)], [(port0, port1)]
+    tests = []
+    if source != EVERY_PORT or inverted & 1:
+        tests.append(_only_if(on.port(source, source=True), unless=bool(inverted & 1)))
+    if destination != EVERY_PORT or inverted & 2:
+        tests.append(_only_if(on.port(destination, source=False), unless=bool(inverted & 2)))
+    if mask or wanted or inverted & 4:
+        tests.append(_only_if(on.tcp_flags(mask, wanted), unless=bool(inverted & 4)))
+    if option:
+        tests.append(on.anything)
+    return on.all_of(tests)
 
 
 def _multiport(revision: int, info: bytes, version: int) -> Test:

@@ -19,17 +19,21 @@ from ollama_audit.firewall import (
     bits,
     chains,
     conditions,
+    effects,
+    expressions,
     fields,
     hooks,
     host,
     instructions,
     ip_layer,
     path,
+    program,
+    remembered,
     sets,
 )
 from ollama_audit.firewall.host import LOOPBACK
-from ollama_audit.firewall.machine import ACCEPT, GOTO, JUMP, RETURN, Machine
-from ollama_audit.firewall.match import ALWAYS, Match, complement
+from ollama_audit.firewall.machine import ACCEPT, GOTO, JUMP, RETURN
+from ollama_audit.firewall.match import Match, complement
 from ollama_audit.firewall.reach import forget
 from ollama_audit.firewall.state import Phase, State, Tracking, merge
 from tests.differential.run import Plan, run
@@ -44,8 +48,14 @@ SHORT = (
 )
 
 
-def _equals_ignores_last(value: bits.Value, expected: bytes, version: int) -> Match:
-    return bits.equals(value[:-1], expected[:-1], version) if len(expected) > 1 else ALWAYS
+def _equals_ignores_last(self: Any, value: Any, version: int) -> Any:
+    if self.operator not in (bits.EQUAL, bits.NOT_EQUAL) or len(self.expected) < 2:
+        return _COMPARE(self, value, version)
+    shorter = instructions.Compare(self.register, self.operator, self.expected[:-1])
+    return _COMPARE(shorter, value, version)
+
+
+_COMPARE = instructions.Compare.match
 
 
 def _ordered_swapped(value: bits.Value, bound: bytes, operator: int, version: int) -> Match:
@@ -118,13 +128,13 @@ def _oldest_first(steps: list[hooks.Step]) -> list[hooks.Step]:
     return sorted(steps, key=lambda step: step.chain.handle if step.chain else 0)
 
 
-def _either_is_always(self: Any, world: Any, match: Match) -> bool:
-    if match.may is True and match.may_not is not False:
-        return True
-    return _DECIDE(self, world, match)
+def _either_is_always(self: Any, rule: Any, view: Any, judged: Any, sources: Any) -> Any:
+    if isinstance(judged, Match) and judged.may is True and judged.may_not is not False:
+        return sources, AddressSet.nothing(sources.version)
+    return _PARTED(self, rule, view, judged, sources)
 
 
-_DECIDE = Machine.decide
+_PARTED = chains.Runner._parted
 
 
 def _no_local(self: host.Host, version: int, interface: str = "") -> AddressSet:
@@ -164,32 +174,22 @@ def _flags_known(mask: int, wanted: int) -> conditions.Test:
     return conditions.always if wanted & 2 else conditions.never
 
 
-def _no_swap(self: Any, machine: Any, world: Any) -> bool:
-    del machine
-    world.load(self.target, world.read(self.source, self.length))
-    return True
-
-
-def _mask_ignored(self: Any, machine: Any, world: Any) -> bool:
-    del machine
-    world.load(self.target, world.read(self.source, self.length))
-    return True
+def _unchanged(self: Any, value: bits.Value) -> bits.Value:
+    return value[: self.length]
 
 
 def _wrong_family(self: Any, machine: Any, world: Any) -> bool:
-    return _TRANSLATE(
-        instructions.Translate(self.address, self.port, 0, self.ranges), machine, world
-    )
+    return _TRANSLATE(effects.Translate(self.address, self.port, 0, self.ranges), machine, world)
 
 
-_TRANSLATE = instructions.Translate.run
+_TRANSLATE = effects.Translate.run
 
 
-def _negation_lost(self: Any, machine: Any, world: Any) -> bool:
-    return _LOOKUP(instructions.Lookup(self.set, self.source, self.target, False), machine, world)  # noqa: FBT003
+def _negation_lost(self: Any, value: Any, version: int) -> Any:
+    return _IN_SET(instructions.Lookup(self.set, self.source, None, negated=False), value, version)
 
 
-_LOOKUP = instructions.Lookup.run
+_IN_SET = instructions.Lookup.match
 
 
 def _may_forward_all(self: path.Walk, egress: str, flows: Any) -> Any:
@@ -214,8 +214,18 @@ def _forgets_notrack(self: Any, machine: Any, world: Any) -> bool:
     return True
 
 
-def _nobody_else_chooses(self: Machine, world: Any) -> None:
-    del self, world
+def _nobody_else_chooses(self: Any, view: Any) -> Any:
+    judged = _JUDGE(self, view)
+    view.choice = False
+    return judged
+
+
+_JUDGE = program.Program.judge
+
+
+def _alike(self: Any, context: Any, state: Any) -> bool:
+    del self, context, state
+    return True
 
 
 def _no_ingress(chain: Any, devices: Any, place: Any) -> bool:
@@ -244,10 +254,10 @@ def _present_destination(context: Any, state: State) -> bits.Value:
 
 
 MUTANTS: dict[str, Patch] = {
-    "equality ignores the last byte": (instructions, "equals", _equals_ignores_last),
+    "equality ignores the last byte": (instructions.Compare, "match", _equals_ignores_last),
     "< is <=": (instructions, "ordered", _ordered_swapped),
     "everything is ct state new": (fields, "_state", _always_new),
-    "DNAT to the same tuple sets the bit": (instructions, "translate", _translated_always),
+    "DNAT to the same tuple sets the bit": (effects, "translate", _translated_always),
     "the IP layer refuses no source": (path, "refusals", _no_refusals),
     "the answer meets no rules": (path.Walk, "_answer", _no_answer),
     "the third packet meets no rules": (path.Walk, "_confirm", _no_confirm),
@@ -255,27 +265,32 @@ MUTANTS: dict[str, Patch] = {
     "return accepts": (chains.Runner, "_follow", _return_accepts),
     "every policy is accept": (chains.Runner, "run_base", _policy_accepts),
     "notrack is forgotten by conntrack": (hooks, "_track", _untracked_as_tracked),
-    "notrack does nothing": (instructions.DoNotTrack, "run", _forgets_notrack),
-    "what is in doubt holds": (Machine, "decide", _either_is_always),
+    "notrack does nothing": (effects.DoNotTrack, "run", _forgets_notrack),
+    "what is in doubt holds": (chains.Runner, "_parted", _either_is_always),
     "127.0.0.0/8 is not local": (host.Host, "local", _no_local),
     "no broadcast addresses": (host.Host, "broadcast", _no_broadcast),
     "marks go over to the answer": (path, "_next_packet", _mark_kept),
     "maps give their first entry": (sets.NftSet, "_rest", _first_hit_only),
     "--ctstate always holds": (conditions, "tracking_state", _state_any),
     "--tcp-flags looks at SYN alone": (conditions, "tcp_flags", _flags_known),
-    "byte order is left as it is": (instructions.SwapBytes, "run", _no_swap),
-    "masks are ignored": (instructions.Mask, "run", _mask_ignored),
-    "dnat ip also takes IPv6": (instructions.Translate, "run", _wrong_family),
-    "!= @set is == @set": (instructions.Lookup, "run", _negation_lost),
+    "byte order is left as it is": (instructions.SwapBytes, "changed", _unchanged),
+    "masks are ignored": (instructions.Mask, "changed", _unchanged),
+    "dnat ip also takes IPv6": (effects.Translate, "run", _wrong_family),
+    "!= @set is == @set": (instructions.Lookup, "match", _negation_lost),
     "link-local sources are forwarded": (path.Walk, "_may_forward", _may_forward_all),
     "every answer finds its way back": (path, "answerable", _no_reply_route),
     "only inet chains run": (hooks, "_called", _inet_only),
-    "every client chooses ordinarily": (Machine, "fork_by_choice", _nobody_else_chooses),
+    "every client chooses ordinarily": (program.Program, "judge", _nobody_else_chooses),
     "ingress chains do not run": (hooks, "_called", _no_ingress),
     "ranges in concatenations are points": (sets.NftSet, "_match", _ranges_are_points),
     "every answer is established": (hooks, "_tracked", _whole_handshake),
-    "CONNMARK copies nothing": (instructions.CopyMark, "run", _nothing_copied),
+    "CONNMARK copies nothing": (effects.CopyMark, "run", _nothing_copied),
     "ct original shows what is": (fields, "_original_destination", _present_destination),
+    "a chain does with every packet what it did with the first": (
+        remembered._Run,
+        "holds_for",
+        _alike,
+    ),
     "youngest chain runs last": (hooks, "_youngest_first", _oldest_first),
 }
 
@@ -284,10 +299,17 @@ MUTANTS: dict[str, Patch] = {
 def mutated(name: str) -> Iterator[None]:
     """The engine with one thing broken."""
     owner, attribute, replacement = MUTANTS[name]
-    forget()
+    _forget()
     with patch.object(owner, attribute, replacement):
         yield
+    _forget()
+
+
+def _forget() -> None:
+    """Let go of all that was made of the engine as it was."""
     forget()
+    expressions.load_connection.cache_clear()
+    expressions.load_header.cache_clear()
 
 
 def caught(name: str) -> str:

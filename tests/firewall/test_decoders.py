@@ -15,7 +15,7 @@ from ollama_audit.firewall.answer import Query, Reach, Rule
 from ollama_audit.firewall.context import Context, Journal
 from ollama_audit.firewall.expressions import expression_list
 from ollama_audit.firewall.host import Host
-from ollama_audit.firewall.machine import Instruction, Machine, Program
+from ollama_audit.firewall.machine import Instruction, Machine
 from ollama_audit.firewall.netlink import number, rules, text
 from ollama_audit.firewall.reach import forget, reach
 from ollama_audit.firewall.state import Phase, opening
@@ -219,9 +219,9 @@ def run_for_everybody(instruction: Instruction | None, version: int) -> None:
     )
     rule = Rule(backend="nftables", family="ip", table="t", chain="c", handle=1, position=1)
     everyone = AddressSet.everything(version)
-    exits = Machine(context, Program(rule, [instruction])).run(opening(1, 11434), everyone)
+    exits = Machine(context, rule, [instruction]).run(opening(1, 11434), everyone)
     journal = context.journal
-    left = journal.doubtful | journal.dropped
+    left = journal.doubtful.whole | journal.dropped.whole
     for way in exits:
         left = left | way.sources
     assert left.full

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ollama_audit.firewall.answer import Query, Reach
-from ollama_audit.firewall.instructions import Verdict
+from ollama_audit.firewall.effects import Verdict
 from ollama_audit.firewall.machine import ACCEPT, DROP
 from ollama_audit.firewall.netlink import rules
 from ollama_audit.firewall.ruleset import compile_namespace

@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from ollama_audit.firewall.instructions import CopyMark, GiveUp, SetMasked
+from ollama_audit.firewall.effects import CopyMark, GiveUp, SetMasked
 from ollama_audit.firewall.machine import Instruction
 from ollama_audit.firewall.xtables import decode_target
 

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 
 from ollama_audit.firewall.answer import Rule
 from ollama_audit.firewall.chains import Chain, ChainKey, Hook
-from ollama_audit.firewall.instructions import Maybe, Verdict
-from ollama_audit.firewall.machine import ACCEPT, Program
+from ollama_audit.firewall.effects import Verdict
+from ollama_audit.firewall.instructions import Maybe
+from ollama_audit.firewall.machine import ACCEPT
 from ollama_audit.firewall.nft_json.document import (
     ChainName,
     Document,
@@ -25,6 +26,7 @@ from ollama_audit.firewall.nft_json.document import (
 )
 from ollama_audit.firewall.nft_json.elements import Sets
 from ollama_audit.firewall.nft_json.statements import Statements
+from ollama_audit.firewall.program import Program, program
 
 __all__ = ["Document", "DocumentError", "listed_chains", "read_document"]
 
@@ -77,11 +79,11 @@ class _Compiler:
     statements: Statements
 
     def __call__(self) -> list[Program]:
-        perhaps = Program(self._place(), [Maybe("hook ingress device"), Verdict(ACCEPT)])
+        perhaps = program(self._place(), [Maybe("hook ingress device"), Verdict(ACCEPT)])
         return [
             *([perhaps] if _somewhere(self.document.chains[self.name]) else []),
             *(
-                Program(
+                program(
                     self._place(rule.handle, position), self.statements.compile(rule.statements)
                 )
                 for position, rule in enumerate(self.document.rules.get(self.name, ()), 1)

@@ -7,21 +7,17 @@ from dataclasses import dataclass
 from typing import Final
 
 from ollama_audit.firewall import conditions as on
-from ollama_audit.firewall.expressions import VERDICT_REGISTER
-from ollama_audit.firewall.instructions import (
-    Constant,
+from ollama_audit.firewall.effects import (
     DoNotTrack,
     GiveUp,
-    Lookup,
     Masquerade,
-    Maybe,
     Redirect,
-    Require,
     SetMark,
-    SwapBytes,
     Translate,
     Verdict,
 )
+from ollama_audit.firewall.expressions import VERDICT_REGISTER
+from ollama_audit.firewall.instructions import Constant, Lookup, Maybe, Require, SwapBytes
 from ollama_audit.firewall.iptables_options import NEVER_MATCHES
 from ollama_audit.firewall.machine import DROP, Instruction, Machine, World
 from ollama_audit.firewall.nft_json import datatypes as of
