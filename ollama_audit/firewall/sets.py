@@ -10,8 +10,6 @@ import re
 import struct
 from collections.abc import Sequence
 from functools import cached_property
-from itertools import chain as chained
-from operator import le, lt
 from typing import Final, NamedTuple
 
 from ollama_audit.addresses import BITS, AddressSet
@@ -253,10 +251,9 @@ class NftSet:
         return result
 
 
-def _points(values: list[int], version: int) -> AddressSet:
+def _points(values: list[int], version: int) -> AddressSet | None:
     values.sort()
-    ends = [value + 1 for value in values]
-    return AddressSet(_without_pairs(sorted(chained(values, ends))), version)
+    return AddressSet.from_edges(values, [value + 1 for value in values], version)
 
 
 def _from_edges(starts: list[int], ends: list[int], version: int) -> AddressSet | None:
@@ -267,25 +264,7 @@ def _from_edges(starts: list[int], ends: list[int], version: int) -> AddressSet 
         ends = ends[1:]  # nft marks where the first gap ends, at address 0
     if len(ends) == len(starts) - 1:
         ends.append(1 << BITS[version])
-    paired = len(starts) == len(ends)
-    if not paired or not all(map(lt, starts, ends)) or not all(map(le, ends, starts[1:])):
-        return None
-    return AddressSet(
-        _without_pairs(list(chained.from_iterable(zip(starts, ends, strict=True)))), version
-    )
-
-
-def _without_pairs(boundaries: list[int]) -> list[int]:
-    """Join ranges that touch: an end that is the next start is no boundary."""
-    if len(set(boundaries)) == len(boundaries):
-        return boundaries
-    result: list[int] = []
-    for boundary in boundaries:
-        if result and result[-1] == boundary:
-            result.pop()
-        else:
-            result.append(boundary)
-    return result
+    return AddressSet.from_edges(starts, ends, version)
 
 
 def _pattern(key_length: int) -> re.Pattern[bytes]:
@@ -314,25 +293,58 @@ def _pattern(key_length: int) -> re.Pattern[bytes]:
 def _scan(blocks: Sequence[memoryview], key_length: int) -> tuple[list[int], list[int]] | None:
     """Starts and range ends of plain elements; None when an element is anything else."""
     pattern = _pattern(key_length)
-    start_size, end_size = 12 + key_length, 20 + key_length
-    starts: list[bytes] = []
-    ends: list[bytes] = []
+    keys = {"start": bytearray(), "end": bytearray(), "last": bytearray()}
     for block in blocks:
-        found = pattern.findall(block)
-        opened = [start for start, _, _ in found if start]
-        closed = [end or last for _, end, last in found if end or last]
-        if len(opened) * start_size + len(closed) * end_size != len(block):
-            return None
-        starts += opened
-        ends += closed
+        irregular = bytes(block)
+        irregular = irregular[_take_regular(irregular, pattern, key_length, keys) :]
+        for found in pattern.finditer(irregular):
+            keys[str(found.lastgroup)] += found[str(found.lastgroup)]
+    starts = keys["start"]
+    ends = keys["end"] + keys["last"]
+    per_byte = 12 + key_length, 20 + key_length
+    read = (len(starts) * per_byte[0] + len(ends) * per_byte[1]) // key_length
+    if read != sum(map(len, blocks)):
+        return None
     return _numbers(starts, key_length), _numbers(ends, key_length)
 
 
-def _numbers(keys: list[bytes], key_length: int) -> list[int]:
-    joined = b"".join(keys)
+def _take_regular(
+    block: bytes, pattern: re.Pattern[bytes], key_length: int, keys: dict[str, bytearray]
+) -> int:
+    """Take the keys of elements that are all alike but for their keys; where that ends.
+
+    A set of single addresses is one kind of element again and again, a set of ranges is starts
+    and ends in turn: then a byte of every key is a column of the block.
+    """
+    first = pattern.match(block)
+    second = first and pattern.match(block, first.end())
+    if first is None or second is None:
+        return 0
+    alike = (first,) if first.lastgroup == second.lastgroup else (first, second)
+    period = alike[-1].end()
+    count = len(block) // period
+    end = count * period
+    places = {found.start(str(found.lastgroup)): str(found.lastgroup) for found in alike}
+    varying = {place + index for place in places for index in range(key_length)}
+    if any(
+        block[place:end:period].count(block[place]) != count
+        for place in range(period)
+        if place not in varying
+    ):
+        return 0
+    for place, kind in places.items():
+        column = bytearray(count * key_length)
+        for index in range(key_length):
+            column[index::key_length] = block[place + index : end : period]
+        keys[kind] += column
+    return end
+
+
+def _numbers(keys: bytearray, key_length: int) -> list[int]:
+    count = len(keys) // key_length
     if key_length == 4:
-        return list(struct.unpack(f">{len(keys)}I", joined))
-    halves = struct.unpack(f">{2 * len(keys)}Q", joined)
+        return list(struct.unpack(f">{count}I", keys))
+    halves = struct.unpack(f">{2 * count}Q", keys)
     return [high << 64 | low for high, low in zip(halves[0::2], halves[1::2], strict=True)]
 
 
