@@ -12,6 +12,7 @@ import functools
 import os
 import struct
 from collections.abc import Iterable, Iterator
+from glob import glob
 
 from ollama_audit.collect.read import read_text
 from ollama_audit.observed import Known
@@ -69,22 +70,44 @@ def cgroup_programs(pids: Iterable[int]) -> list[str]:
     Raises:
         BpfUnavailableError: Programs cannot be listed here.
     """
-    found: list[str] = []
-    for group in sorted({group for pid in pids for group in _cgroup(pid)}):
-        descriptor = _open_cgroup(group)
-        if descriptor < 0:
-            continue
-        try:
-            programs = {
-                program
-                for hook in (_CGROUP_INET_INGRESS, _CGROUP_INET_EGRESS)
-                for program in _query(descriptor, hook, _QUERY_EFFECTIVE)
-            }
-        finally:
-            os.close(descriptor)
-        if any(_program_name(program) not in _SYSTEMD_FIREWALL for program in programs):
-            found.append(f"an eBPF program filters the traffic of the cgroup {group}")
-    return found
+    return [
+        f"an eBPF program filters the traffic of the cgroup {group}"
+        for group in sorted({group for pid in pids for group in _cgroup(pid)})
+        if any(_program_name(program) not in _SYSTEMD_FIREWALL for program in _filters(group))
+    ]
+
+
+def filtered_by_systemd(pids: Iterable[int]) -> set[str]:
+    """The units before whose sockets systemd has put its address filter, of all these processes.
+
+    Sockets that systemd itself holds are in the cgroups of their own units.
+
+    Raises:
+        BpfUnavailableError: Programs cannot be listed here.
+    """
+    groups = {group for pid in pids for group in _cgroup(pid)}
+    for mount in _CGROUP_MOUNTS:
+        groups |= {path.removeprefix(mount) for path in glob(f"{mount}/*.slice/*.socket")}  # noqa: PTH207
+    return {
+        group.rpartition("/")[2]
+        for group in groups
+        if _SYSTEMD_FIREWALL.intersection(map(_program_name, _filters(group)))
+    }
+
+
+def _filters(group: str) -> set[int]:
+    """The programs that see the traffic of a cgroup's sockets, those of outer cgroups too."""
+    descriptor = _open_cgroup(group)
+    if descriptor < 0:
+        return set()
+    try:
+        return {
+            program
+            for hook in (_CGROUP_INET_INGRESS, _CGROUP_INET_EGRESS)
+            for program in _query(descriptor, hook, _QUERY_EFFECTIVE)
+        }
+    finally:
+        os.close(descriptor)
 
 
 @functools.cache

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from ollama_audit import __version__
+from ollama_audit.collect.address_lists import read_address_lists
 from ollama_audit.collect.configurations import read_configurations
 from ollama_audit.collect.containers import placed, read_engines
 from ollama_audit.collect.edge import Beyond
@@ -63,6 +64,7 @@ def collect(*, probe: bool = True, beyond: frozenset[Beyond] = frozenset()) -> H
         known_or(namespaces, ()), found.forwarders, {process.pid for process in running}
     )
     sockets = Later(partial(read_socket_units, owners))
+    lists = read_address_lists(owners) if platform.init is InitSystem.SYSTEMD else None
     edge = Later(partial(_edge, namespaces, beyond)) if beyond else None
     sources, gaps = read_environment_sources(running)
     units = asked_units.result()
@@ -83,6 +85,7 @@ def collect(*, probe: bool = True, beyond: frozenset[Beyond] = frozenset()) -> H
         engines=placed(engines.result(), known_or(namespaces, ())),
         units=units,
         socket_units=sockets.result(),
+        address_lists=lists or Known((), "process 1 is not systemd"),
         ssh_sessions=read_ssh_sessions(owners, known_or(namespaces, ())),
         environment_sources=sources,
         environment_gaps=gaps,

@@ -1,4 +1,4 @@
-"""What the slices of a unit add to the addresses that it allows and denies.
+"""The addresses that units allow and deny, with what their slices add to that.
 
 systemd puts the lists of a unit and of every slice above it together (IPAddressAllow= in
 systemd.resource-control(5); bpf_firewall_compile() of systemd 252).
@@ -6,16 +6,17 @@ systemd.resource-control(5); bpf_firewall_compile() of systemd 252).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from msgspec.structs import replace
-
 from ollama_audit.observed import Observed, known_or
-from ollama_audit.snapshot.service import SystemdUnit
+from ollama_audit.snapshot.service import AddressLists
 
 Block: TypeAlias = dict[str, list[str]]
 """What `systemctl show` prints of one unit."""
+
+OUTERMOST = ("system.slice", "-.slice")
+"""Ask for these beside system units: most are in no other slice."""
 
 
 def is_slice(block: Block) -> bool:
@@ -23,24 +24,20 @@ def is_slice(block: Block) -> bool:
     return block["Id"][-1].endswith(".slice")
 
 
-def with_slices(
-    units: Sequence[SystemdUnit],
-    shown: Sequence[Block],
-    ask: Callable[[Sequence[str]], Observed[list[Block]]],
-) -> Iterator[SystemdUnit]:
-    """The units with the lists of their slices; those that were not shown are asked for."""
+def address_lists(
+    shown: Sequence[Block], ask: Callable[[Sequence[str]], Observed[list[Block]]]
+) -> dict[str, AddressLists]:
+    """The lists of the units shown, by name; slices that were not shown are asked for."""
     slices = {block["Id"][-1]: block for block in shown if is_slice(block)}
-    wanted = {unit.name: slices_of(unit.properties.get("Slice", "")) for unit in units}
-    missing = sorted({name for names in wanted.values() for name in names} - slices.keys())
+    units = {block["Id"][-1]: block for block in shown if not is_slice(block)}
+    above = {name: slices_of(block.get("Slice", [""])[-1]) for name, block in units.items()}
+    missing = sorted({name for names in above.values() for name in names} - slices.keys())
     if missing and slices:
         slices |= {block["Id"][-1]: block for block in known_or(ask(missing), [])}
-    for unit in units:
-        above = [slices[name] for name in wanted[unit.name] if name in slices]
-        yield replace(
-            unit,
-            ip_address_allow=(*unit.ip_address_allow, *_networks(above, "IPAddressAllow")),
-            ip_address_deny=(*unit.ip_address_deny, *_networks(above, "IPAddressDeny")),
-        )
+    return {
+        name: _lists(name, [block, *(slices[each] for each in above[name] if each in slices)])
+        for name, block in units.items()
+    }
 
 
 def slices_of(name: str) -> tuple[str, ...]:
@@ -51,5 +48,13 @@ def slices_of(name: str) -> tuple[str, ...]:
     return (*(f"{'-'.join(parts[:end])}.slice" for end in range(len(parts), 0, -1)), "-.slice")
 
 
-def _networks(blocks: Sequence[Block], name: str) -> tuple[str, ...]:
-    return tuple(network for block in blocks for network in block.get(name, [""])[-1].split())
+def _lists(name: str, blocks: Sequence[Block]) -> AddressLists:
+    def listed(property_: str) -> tuple[str, ...]:
+        words = (block.get(property_, [""])[-1].split() for block in blocks)
+        return tuple(network for networks in words for network in networks)
+
+    return AddressLists(
+        unit=name,
+        ip_address_allow=listed("IPAddressAllow"),
+        ip_address_deny=listed("IPAddressDeny"),
+    )

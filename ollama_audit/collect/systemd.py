@@ -15,11 +15,13 @@ from collections.abc import Iterable, Sequence
 from glob import glob
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from ollama_audit.collect import systemd_syntax as syntax
 from ollama_audit.collect.proc import printable, user_name
 from ollama_audit.collect.read import read_text
 from ollama_audit.collect.run import run
-from ollama_audit.collect.slices import Block, is_slice, with_slices
+from ollama_audit.collect.slices import OUTERMOST, Block, address_lists, is_slice
 from ollama_audit.observed import Known, Observed, Unknown
 from ollama_audit.snapshot import redact
 from ollama_audit.snapshot.process import Process, Setting
@@ -72,13 +74,21 @@ def read_units(servers: Sequence[Process]) -> Observed[tuple[SystemdUnit, ...]]:
     running = [each for each in servers if each.unit and not each.container]
     system = {each.unit for each in running if not each.unit_owner}
     names = sorted({name for name in system if name.endswith(".service")} | set(on_disk))
-    shown = _shown((*names, "system.slice", "-.slice"))
+    shown = _shown((*names, *OUTERMOST))
     if isinstance(shown, Unknown):
         return shown
-    units = [_unit(block) for block in shown.value if not is_slice(block)]
+    lists = address_lists(shown.value, _shown)
+    units = [
+        replace(
+            _unit(block),
+            ip_address_allow=lists[block["Id"][-1]].ip_address_allow,
+            ip_address_deny=lists[block["Id"][-1]].ip_address_deny,
+        )
+        for block in shown.value
+        if not is_slice(block)
+    ]
     loaded = [unit for unit in units if unit.load_state != "not-found" or unit.files]
-    filtered = with_slices(loaded, shown.value, _shown)
-    return Known((*filtered, *_user_units(running)), shown.source)
+    return Known((*loaded, *_user_units(running)), shown.source)
 
 
 def _shown(names: Sequence[str]) -> Observed[list[Block]]:
@@ -150,8 +160,6 @@ def _unit(block: dict[str, list[str]], owner: str = "") -> SystemdUnit:
         need_daemon_reload=unread,
         executable=program[1] if program else "",
         properties={name: redact.text(one[name]) for name in SANDBOX if name in one},
-        ip_address_allow=tuple(one.get("IPAddressAllow", "").split()),
-        ip_address_deny=tuple(one.get("IPAddressDeny", "").split()),
     )
 
 

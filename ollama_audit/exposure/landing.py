@@ -17,8 +17,8 @@ from ollama_audit.exposure.forwarders import Onward, onward
 from ollama_audit.exposure.forwarders.step import PASSES_BYTES
 from ollama_audit.exposure.hostcheck import checks_host, refused
 from ollama_audit.exposure.model import Encryption, Hop, Login
-from ollama_audit.exposure.sockets import admitted
 from ollama_audit.exposure.terrain import Terrain
+from ollama_audit.exposure.units import let_in_by_systemd
 from ollama_audit.observed import Unknown
 from ollama_audit.snapshot.network import Listener, NetworkNamespace
 from ollama_audit.snapshot.process import OllamaServer
@@ -51,6 +51,10 @@ class Landing:
 
     def arrivals(self, address: str, version: int) -> list[Arrival]:
         """Where connections to `address` lead, as configured and as its answers confirm that."""
+        let_in, doubt = let_in_by_systemd(self.terrain, self.namespace, self.listener, version)
+        return [arrival.within(let_in, doubt) for arrival in self._arrivals(address, version)]
+
+    def _arrivals(self, address: str, version: int) -> list[Arrival]:
         found = self._configured(version)
         evidence = proof(self.terrain, self.namespace, self.listener)
         if evidence is None:
@@ -95,10 +99,10 @@ class Landing:
         )
 
     def _at_server(self, server: OllamaServer, version: int) -> Arrival:
-        let_in = admitted(self.terrain.unit_of(server.process), version)
+        everyone = AddressSet.everything(version)
         return Arrival(
-            surely=let_in,
-            possibly=let_in,
+            surely=everyone,
+            possibly=everyone,
             server=server.pid,
             hops=(server_hop(self.terrain, server.pid, self.listener),),
             checks_host=checks_host(server, self.listener),

@@ -10,9 +10,11 @@ from ollama_audit.exposure.answer import Answer, ReachReport, Verdict
 from ollama_audit.exposure.approach import Approach, Arrival, approach
 from ollama_audit.exposure.assess import assess
 from ollama_audit.exposure.model import Login
+from ollama_audit.exposure.sockets import candidates
 from ollama_audit.exposure.survey import deciding
 from ollama_audit.exposure.terrain import Terrain, terrain_of
-from ollama_audit.exposure.zones import own_addresses
+from ollama_audit.exposure.units import kept_out
+from ollama_audit.exposure.zones import own_addresses, version
 from ollama_audit.firewall.answer import LOCAL_CLIENT, Query
 from ollama_audit.observed import Unknown, known_or
 from ollama_audit.snapshot.host import HostSnapshot
@@ -107,7 +109,8 @@ def _answer(
         reason = f"no interface of this host owns {target}: name one with --in-interface"
         return replace(given, because=(reason,))
     query = Query(family=family, interface=interface, address=str(inner), port=inner_port)
-    found = _judged(given, namespace, approach(terrain, namespace, query), int(source))
+    refusal = _refusal(terrain, namespace, query, int(source))
+    found = _judged(given, namespace, approach(terrain, namespace, query), int(source), refusal)
     if inner == target or not found.path:
         return found
     beyond = f"translated beyond this host to {inner}:{inner_port}"
@@ -162,7 +165,9 @@ def _receiving(namespace: NetworkNamespace, name: str) -> str:
     return next((each.name for each in links.values() if each.index == link.master), name)
 
 
-def _judged(given: Answer, namespace: NetworkNamespace, found: Approach, source: int) -> Answer:
+def _judged(
+    given: Answer, namespace: NetworkNamespace, found: Approach, source: int, refusal: str
+) -> Answer:
     rules = deciding(namespace, found, source)
     reached = [arrival for arrival in found.arrivals if source in arrival.surely]
     if reached:
@@ -182,8 +187,17 @@ def _judged(given: Answer, namespace: NetworkNamespace, found: Approach, source:
             because=tuple(dict.fromkeys([*reasons, *rules, _settled(given, maybe)])),
         )
     if source not in found.filter.blocked:
-        rules = (*rules, f"nobody answers for Ollama at {ip_address(given.to)} port {given.port}")
+        nobody = f"nobody answers for Ollama at {ip_address(given.to)} port {given.port}"
+        rules = (*rules, refusal or nobody)
     return replace(given, reach=Verdict.NO, login=Login.NONE, because=rules)
+
+
+def _refusal(terrain: Terrain, namespace: NetworkNamespace, query: Query, source: int) -> str:
+    """What keeps a client from the sockets at the port that it asks for; empty for nothing."""
+    where = (query.family, query.address, query.port, query.interface)
+    sockets = candidates(known_or(namespace.listeners, ()), *where)
+    kept = (kept_out(terrain, namespace, each, source, version(query.family)) for each in sockets)
+    return next(filter(None, kept), "")
 
 
 def _login(arrivals: list[Arrival]) -> Login:

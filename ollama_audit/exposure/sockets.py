@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, ip_address
 from ollama_audit.addresses import AddressSet
 from ollama_audit.observed import Known, known_or
 from ollama_audit.snapshot.network import Family, Listener
-from ollama_audit.snapshot.service import SystemdUnit
+from ollama_audit.snapshot.service import AddressLists, SystemdUnit
 
 
 def candidates(
@@ -60,7 +60,7 @@ def families(listener: Listener) -> tuple[Family, ...]:
     return (Family.IPV6,)
 
 
-def admitted(unit: SystemdUnit | None, version: int) -> AddressSet:
+def admitted(unit: SystemdUnit | AddressLists | None, version: int) -> AddressSet:
     """The sources that a unit's IPAddressAllow= and IPAddressDeny= let through.
 
     An address on the allow list gets through, else one on the deny list does not, else it

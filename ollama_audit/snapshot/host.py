@@ -15,7 +15,7 @@ from ollama_audit.snapshot.network import NetworkNamespace
 from ollama_audit.snapshot.platform import Platform, Privileges
 from ollama_audit.snapshot.probe import Probe
 from ollama_audit.snapshot.process import OllamaServer, Process, Setting
-from ollama_audit.snapshot.service import SocketUnit, SshSession, SystemdUnit
+from ollama_audit.snapshot.service import AddressLists, SocketUnit, SshSession, SystemdUnit
 
 SCHEMA = "ollama-audit/snapshot/1"
 
@@ -55,6 +55,8 @@ class HostSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """Units that run, ran or would run Ollama, the system's first."""
     socket_units: Observed[tuple[SocketUnit, ...]] = Known((), "systemd holds no TCP socket")
     """Sockets that systemd holds for services (systemd.socket(5)), by name."""
+    address_lists: Observed[tuple[AddressLists, ...]] = Known((), "systemd filters no addresses")
+    """Units with sockets that systemd filters, by name; those of servers are in `units`."""
     ssh_sessions: tuple[SshSession, ...] = ()
     """Sessions of the SSH server that hold a listening socket, by pid."""
     environment_sources: tuple[Setting, ...] = ()

@@ -60,6 +60,17 @@ class SystemdUnit(msgspec.Struct, frozen=True, kw_only=True):
     ip_address_deny: tuple[str, ...] = ()
 
 
+class AddressLists(msgspec.Struct, frozen=True, kw_only=True):
+    """Whom systemd keeps from the sockets of a unit, by an eBPF program of its own.
+
+    The lists are those of the unit and its slices, CIDRs (systemd.resource-control(5)).
+    """
+
+    unit: str
+    ip_address_allow: tuple[str, ...] = ()
+    ip_address_deny: tuple[str, ...] = ()
+
+
 class SocketUnit(msgspec.Struct, frozen=True, kw_only=True):
     """A TCP socket that systemd holds until a service is needed (systemd.socket(5))."""
 

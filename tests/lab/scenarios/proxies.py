@@ -104,6 +104,39 @@ BASIC = "auth_basic Ollama; auth_basic_user_file /etc/nginx/users;"
 
 SCENARIOS = [
     Scenario(
+        name="unit-address-lists",
+        about="systemd keeps all but the LAN from nginx and from a socket, an uplink from all",
+        setup="""
+            cat >/etc/nginx/sites-available/default <<'END'
+server {
+  listen 8080; listen [::]:8080;
+  location / { proxy_pass http://127.0.0.1:11434; proxy_set_header Host localhost; }
+}
+END
+            only="IPAddressDeny=any\nIPAddressAllow=localhost 192.168.77.0/24"
+            cd /etc/systemd/system
+            mkdir nginx.service.d system.slice.d
+            printf "[Service]\n$only\n" >nginx.service.d/lists.conf
+            printf '[Slice]\nIPAddressDeny=198.51.100.0/24\n' >system.slice.d/lists.conf
+            printf "[Socket]\nListenStream=8081\n$only\n" >front.socket
+            printf '[Socket]\nListenStream=8082\n' >open.socket
+            for name in front open; do
+              printf '[Service]\nExecStart=/lib/systemd/systemd-socket-proxyd 127.0.0.1:11434\n' \
+                >$name.service
+            done
+            systemctl daemon-reload
+            systemctl start nginx front.socket open.socket
+            until_open 8080
+        """,
+        ports=(8080, 8081, 8082),
+        truth={
+            "lan4 -> lan4": OPEN,
+            "lan6 -> lan6:8082": OPEN,
+            "lan6 -> lan6:808[01]": NOTHING,
+            "near4 -> *": NOTHING,
+        },
+    ),
+    Scenario(
         name="nginx-open",
         about="nginx as in Ollama's FAQ: no login, Host rewritten",
         setup=nginx(f"location / {{ {PASS} proxy_set_header Host localhost:11434; }}"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -38,10 +39,8 @@ def started_for(terrain: Terrain, listener: Listener, process: Process) -> Start
     sockets = terrain.snapshot.socket_units
     if isinstance(sockets, Unknown):
         return unclear(process, sockets.reason, kind="relay", cure=sockets.cure)
-    owner = "" if process.pid == 1 else process.user
-    for unit in sockets.value:
-        if unit.owner != owner or not any(_same(each, listener) for each in unit.listens):
-            continue
+    unit = held_by(sockets.value, listener, "" if process.pid == 1 else process.user)
+    if unit is not None:
         if isinstance(unit.arguments, Unknown):
             return unclear(process, unit.arguments.reason, cure=unit.arguments.cure)
         network = _network(terrain, unit, process)
@@ -86,6 +85,14 @@ def alone(terrain: Terrain, process: Process) -> bool:
         unit.service == process.unit and unit.private_network and not unit.network_path
         for unit in sockets
     )
+
+
+def held_by(sockets: Sequence[SocketUnit], listener: Listener, owner: str) -> SocketUnit | None:
+    """The unit of a user's manager, or the system's, that a socket belongs to."""
+    for unit in sockets:
+        if unit.owner == owner and any(_same(each, listener) for each in unit.listens):
+            return unit
+    return None
 
 
 def _same(text: str, listener: Listener) -> bool:
