@@ -19,6 +19,7 @@ from ollama_audit.collect.configurations.caddy import CADDY
 from ollama_audit.collect.configurations.cloudflared import CLOUDFLARED
 from ollama_audit.collect.configurations.frpc import FRPC
 from ollama_audit.collect.configurations.haproxy import HAPROXY
+from ollama_audit.collect.configurations.hidden_services import I2PD, TOR
 from ollama_audit.collect.configurations.inetd import INETD, XINETD
 from ollama_audit.collect.configurations.lighttpd import LIGHTTPD
 from ollama_audit.collect.configurations.nginx import NGINX
@@ -39,6 +40,7 @@ from ollama_audit.collect.configurations.told_by_arguments import (
     ZROK,
 )
 from ollama_audit.collect.configurations.traefik import TRAEFIK
+from ollama_audit.collect.names import names_in
 from ollama_audit.collect.proc import describe, environment_of, namespace_of
 from ollama_audit.collect.rooted import Rooted
 from ollama_audit.observed import Known, Observed, Unknown, known_or
@@ -64,6 +66,7 @@ PROGRAMS: Mapping[str, Program] = MappingProxyType(
         "gost": GOST,
         "haproxy": HAPROXY,
         "httpd": APACHE,
+        "i2pd": I2PD,
         "inetd": INETD,
         "inlets": INLETS,
         "inlets-pro": INLETS,
@@ -80,6 +83,7 @@ PROGRAMS: Mapping[str, Program] = MappingProxyType(
         "rinetd": RINETD,
         "ssh": SSH,
         "tailscaled": TAILSCALED,
+        "tor": TOR,
         "traefik": TRAEFIK,
         "xinetd": XINETD,
         "zrok": ZROK,
@@ -152,7 +156,7 @@ def _read(
         files=tuple(_files(program, rooted, start)),
         running=start.running,
         environment=environment_of(master.pid) if program.environment else None,
-        names=_names(rooted),
+        names=names_in(known_or(rooted.text("/etc/hosts", 1 << 20), "")),
     )
 
 
@@ -218,12 +222,3 @@ def _named(program: Program, start: Start, text: str) -> Iterator[str]:
 
 def _expanded(text: str, variables: dict[str, str]) -> str:
     return re.sub(r"\$\{(\w+)\}", lambda found: variables.get(found[1], found[0]), text)
-
-
-def _names(rooted: Rooted) -> dict[str, tuple[str, ...]]:
-    found: dict[str, tuple[str, ...]] = {}
-    for line in known_or(rooted.text("/etc/hosts", 1 << 20), "").splitlines():
-        address, *names = line.partition("#")[0].split() or [""]
-        for name in names:
-            found[name.lower()] = (*found.get(name.lower(), ()), address)
-    return found

@@ -14,6 +14,7 @@ from ollama_audit.exposure.model import Endpoint, Extent, Login, Zone, ZoneReach
 from ollama_audit.exposure.terrain import Terrain
 from ollama_audit.exposure.tunnels.cloudflared import cloudflared
 from ollama_audit.exposure.tunnels.frp import frp
+from ollama_audit.exposure.tunnels.hidden_services import i2pd, tor
 from ollama_audit.exposure.tunnels.ngrok import ngrok
 from ollama_audit.exposure.tunnels.rathole import rathole
 from ollama_audit.exposure.tunnels.ssh import ssh
@@ -52,6 +53,7 @@ READERS: Mapping[str, Reader] = MappingProxyType(
         "devtunnel": devtunnel,
         "frp": frp,
         "gost": gost,
+        "i2pd": i2pd,
         "inlets": inlets,
         "localtunnel": localtunnel,
         "ngrok": ngrok,
@@ -59,6 +61,7 @@ READERS: Mapping[str, Reader] = MappingProxyType(
         "rathole": rathole,
         "ssh": ssh,
         "tailscaled": tailscaled,
+        "tor": tor,
         "zrok": zrok,
     }
 )
