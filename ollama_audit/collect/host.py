@@ -17,6 +17,7 @@ from ollama_audit.collect.edge import Beyond
 from ollama_audit.collect.environment import read_environment_sources
 from ollama_audit.collect.files import read_files
 from ollama_audit.collect.later import Later
+from ollama_audit.collect.names import read_names
 from ollama_audit.collect.namespaces import read_namespaces
 from ollama_audit.collect.ollama import ask, unasked
 from ollama_audit.collect.platform import read_cloud, read_platform, read_privileges
@@ -86,6 +87,7 @@ def collect(*, probe: bool = True, beyond: frozenset[Beyond] = frozenset()) -> H
         units=units,
         socket_units=sockets.result(),
         address_lists=lists or Known((), "process 1 is not systemd"),
+        names=read_names(),
         ssh_sessions=read_ssh_sessions(owners, known_or(namespaces, ())),
         environment_sources=sources,
         environment_gaps=gaps,

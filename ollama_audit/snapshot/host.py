@@ -59,6 +59,8 @@ class HostSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """Units with sockets that systemd filters, by name; those of servers are in `units`."""
     ssh_sessions: tuple[SshSession, ...] = ()
     """Sessions of the SSH server that hold a listening socket, by pid."""
+    names: dict[str, tuple[str, ...]] = {}
+    """Addresses by name, from /etc/hosts."""
     environment_sources: tuple[Setting, ...] = ()
     """Ollama variables set outside units: /etc/environment, profiles, snap; with path and line."""
     environment_gaps: tuple[str, ...] = ()

@@ -106,7 +106,7 @@ def test_bind(bind: str, at: str, expected: str) -> None:
 
 
 def test_listen_section() -> None:
-    text = "listen ai\n  mode http\n  bind :80\n  server a localhost:11434\n"
+    text = "listen ai\n  mode http\n  bind :80\n  server a 127.0.0.1:11434\n"
     assert verdict(steps(configured("haproxy", {ROOT: text}), "haproxy")) == "open"
 
 

@@ -9,7 +9,9 @@ from msgspec.structs import replace
 
 from ollama_audit.exposure.answer import Answer, Verdict
 from ollama_audit.exposure.assess import assess
+from ollama_audit.exposure.forwarders import onward
 from ollama_audit.exposure.path import answer
+from ollama_audit.exposure.terrain import Terrain
 from ollama_audit.observed import Known, Observed, Unknown
 from ollama_audit.snapshot.container import Container, ContainerEngine, PublishedPort
 from ollama_audit.snapshot.host import HostSnapshot
@@ -226,3 +228,27 @@ def test_nobody_is_beside_a_container_whose_tap_a_helper_holds() -> None:
 
     assert inner.id == "[::]:11434 in container ai (podman of ada)"
     assert inner.loopback_only
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "expected"),
+    [
+        ("qemu-system-x86_64", "-netdev user,id=n,hostfwd=tcp::8080-:11434", 1),
+        ("qemu-system-x86_64", "-nic user,hostfwd=tcp:0.0.0.0:2222-:22,hostfwd=tcp::8080-:80", 1),
+        ("qemu-system-x86_64", "-netdev tap,id=n -vnc 0.0.0.0:0", 0),
+        ("VBoxHeadless", "--startvm ai", 1),
+    ],
+)
+def test_a_port_that_is_forwarded_into_a_virtual_machine_is_unclear(
+    name: str, arguments: str, expected: int
+) -> None:
+    running = helper(name, *arguments.split())
+    snapshot = machine(running)
+    terrain = Terrain(snapshot)
+    assert terrain.host is not None
+    at = listener("0.0.0.0:8080", owners=HELPER, uid=ADA)
+
+    found = onward(terrain, terrain.host, at, (HELPER,))
+
+    assert len(found) == expected
+    assert all("into a virtual machine" in step.reason for step in found)

@@ -35,7 +35,13 @@ from ollama_audit.exposure.forwarders.relays.inetd import inetd, xinetd
 from ollama_audit.exposure.forwarders.relays.rinetd import rinetd
 from ollama_audit.exposure.forwarders.relays.ssh import ssh, sshd
 from ollama_audit.exposure.forwarders.relays.target import arguments, through
-from ollama_audit.exposure.forwarders.rootless import passt, pasta, rootlesskit, rootlessport
+from ollama_audit.exposure.forwarders.rootless import (
+    machine,
+    passt,
+    pasta,
+    rootlesskit,
+    rootlessport,
+)
 from ollama_audit.exposure.forwarders.step import Forwarder, Onward, unclear
 from ollama_audit.exposure.model import Hop, Login
 from ollama_audit.exposure.terrain import Terrain
@@ -58,7 +64,7 @@ def _activated(
         return ()
     follow = forwarder(service)
     if started.accepted and follow is not sshd:
-        steps = through(service, namespace, arguments(service))
+        steps = through(terrain, namespace, service, arguments(service))
         return _from_its_network(terrain, namespace, service, steps)
     if follow is not None and follow is not _activated:
         steps = follow(terrain, namespace, listener, service)
@@ -89,6 +95,13 @@ _APPLICATIONS = (
     "openclaw-gateway",
 )
 _TO_ANYWHERE = ("3proxy", "danted", "microsocks", "privoxy", "sockd", "squid", "tinyproxy")
+_MACHINES = (
+    "VBoxHeadless",
+    "VirtualBoxVM",
+    "qemu-kvm",
+    "qemu-system-aarch64",
+    "qemu-system-x86_64",
+)
 _apache = _later("apache", "apache")
 _nginx = _later("nginx", "nginx")
 
@@ -97,6 +110,7 @@ FORWARDERS: Mapping[str, Forwarder] = MappingProxyType(
         **dict.fromkeys(_APPLICATIONS, _later("applications", "application")),
         **dict.fromkeys(_TO_ANYWHERE, anywhere),
         "6tunnel": six_tunnel,
+        **dict.fromkeys(_MACHINES, machine),
         "angie": _nginx,
         "apache2": _apache,
         "caddy": _later("caddy", "caddy"),

@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from ipaddress import ip_address
 
 from ollama_audit.exposure.forwarders.clients import (
@@ -25,6 +26,7 @@ from ollama_audit.exposure.forwarders.clients import (
     proven,
     truth,
 )
+from ollama_audit.exposure.forwarders.names import Takes, taken
 from ollama_audit.exposure.forwarders.step import Onward, unclear
 from ollama_audit.exposure.forwarders.web import (
     Passage,
@@ -97,7 +99,8 @@ def haproxy(
             gate = only(own if near and not listener.on_loopback else EVERYONE)
             if tls and "verify" in words and words[words.index("verify") + 1] == "required":
                 gate &= login("client certificate (verify required)")
-            walk = _Walk(section, backends, found.names, listener.port)
+            resolved = partial(_resolved, terrain, namespace, found.names)
+            walk = _Walk(section, backends, resolved, listener.port)
             passages: list[Passage] = []
             for method, path in requests(walk.prefixes()):
                 passages += walk.follow(_State(method, path, path, tls, gate))
@@ -195,7 +198,7 @@ class _Walk:
 
     front: _Section
     backends: dict[str, _Section]
-    names: dict[str, tuple[str, ...]]
+    resolved: Callable[[str, int], tuple[Upstream, ...]]
     port: int
 
     def prefixes(self) -> list[str]:
@@ -423,18 +426,31 @@ class _Walk:
                 yield Passage(state.asked, state.path, upstream, state.gate, line.at)
             if words[0] != "server" or len(words) < 3 or "disabled" in words:
                 continue
-            for upstream in self._resolved(words[2]):
+            for upstream in self.resolved(words[2], self.port):
                 yield Passage(state.asked, state.path, upstream, state.gate, line.at)
 
-    def _resolved(self, text: str) -> tuple[Upstream, ...]:
-        plain = re.sub(r"^(ipv4@|ipv6@|tcp@|tcp4@|tcp6@)", "", text)
-        if plain.startswith(("/", "unix@", "abns@", "fd@", "sockpair@")):
-            return (Upstream(reason=f"what listens at {plain} is not followed"),)
-        host, _, port = plain.rpartition(":")
-        if not host:
-            host, port = plain, ""
-        number = int(port) if port.isdecimal() else self.port
-        return resolve(host, number, self.names)
+
+def _resolved(
+    terrain: Terrain,
+    namespace: NetworkNamespace,
+    names: dict[str, tuple[str, ...]],
+    text: str,
+    usual_port: int,
+) -> tuple[Upstream, ...]:
+    """The address of a server; of a name's the first, or that of a family (`init-addr libc`)."""
+    family = re.match(r"(ipv[46])@|tcp([46])@", text)
+    plain = re.sub(r"^(ipv4@|ipv6@|tcp@|tcp4@|tcp6@)", "", text)
+    if plain.startswith(("/", "unix@", "abns@", "fd@", "sockpair@")):
+        return (Upstream(reason=f"what listens at {plain} is not followed"),)
+    host, _, port = plain.rpartition(":")
+    if not host:
+        host, port = plain, ""
+    number = int(port) if port.isdecimal() else usual_port
+    found = resolve(host, number, names)
+    takes = Takes(family[1] or f"ipv{family[2]}") if family else Takes.FIRST
+    addresses = [upstream.address for upstream in found if upstream.address]
+    chosen = taken(terrain, namespace, addresses, number, takes) if addresses else ""
+    return tuple(each for each in found if each.address == chosen)
 
 
 def _addressed(values: list[str]) -> Fork:

@@ -105,6 +105,22 @@ def passt(
     return (unclear(process, reason, kind=_KIND, cure="look for Ollama in that machine"),)
 
 
+def machine(
+    terrain: Terrain, namespace: NetworkNamespace, listener: Listener, process: Process
+) -> tuple[Onward, ...]:
+    """A virtual machine's program: its user-mode network has ports forwarded into the machine.
+
+    `qemu-system-x86_64 -netdev user,hostfwd=tcp::8080-:11434` (qemu(1)); what else it listens at
+    are consoles. VirtualBox is told by its own files, and has no port but for forwarding.
+    """
+    del terrain, namespace
+    forwarded = re.findall(r"hostfwd=tcp:[^:,]*:(\d+)-", " ".join(known_or(process.arguments, ())))
+    if process.name.startswith("qemu") and str(listener.port) not in forwarded:
+        return ()
+    reason = f"{process.name} ({process.pid}) leads port {listener.port} into a virtual machine"
+    return (unclear(process, reason, kind=_KIND, cure="look for Ollama in that machine"),)
+
+
 def _ways(inner: NetworkNamespace, family: int) -> Iterator[tuple[str, Clients]]:
     """Where pasta connects to for which clients of a family."""
     yield "127.0.0.1" if family == 4 else "::1", _FAMILIES[family] & _LOOPBACK

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ollama_audit.exposure.forwarders.names import Takes
 from ollama_audit.exposure.forwarders.relays.target import (
     arguments,
     at,
@@ -26,7 +27,6 @@ def pen(
     terrain: Terrain, namespace: NetworkNamespace, listener: Listener, process: Process
 ) -> tuple[Onward, ...]:
     """`pen 8080 127.0.0.1:11434 10.0.0.9:11434` (pen(1) 0.34): `HOST[:PORT[:...]]` each."""
-    del terrain
     words = arguments(process)[1:]
     servers = operands(words, _PEN_VALUED)[1:]
     if not servers or values(words, "-A", "-F", "-G", "-L", "-O"):
@@ -34,7 +34,10 @@ def pen(
     tls = Encryption.TLS if values(words, "-E") else Encryption.PLAIN
     parts = [server.split(":") for server in servers]
     places = [at(host, (rest or [str(listener.port)])[0]) for host, *rest in parts]
-    return tuple(replace(toward(process, namespace, place), tls=tls) for place in places)
+    return tuple(
+        replace(toward(terrain, namespace, process, place, Takes.FIRST), tls=tls)
+        for place in places
+    )
 
 
 def sslh(
@@ -45,7 +48,7 @@ def sslh(
     A request goes where HTTP is led to, and otherwise where anything is. While it reads them,
     sslh cuts its own arguments at the colons (observed with 1.20).
     """
-    del terrain, listener
+    del listener
     words = list(arguments(process)[1:])
     for place, word in enumerate(words[:-2]):
         if word in _SSLH_PLACES and words[place + 2].isdecimal():
@@ -53,4 +56,4 @@ def sslh(
     places = values(words, "--http") or values(words, "--anyprot")
     if not places or values(words, "-F", "--config"):
         return (not_understood(process),)
-    return (toward(process, namespace, places[-1]),)
+    return (toward(terrain, namespace, process, places[-1]),)

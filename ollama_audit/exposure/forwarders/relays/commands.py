@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ollama_audit.exposure.forwarders.clients import EVERYONE, NOBODY, Clients
+from ollama_audit.exposure.forwarders.names import Takes
 from ollama_audit.exposure.forwarders.relays.target import (
     HOST_PORT,
     arguments,
     at,
     not_understood,
     operands,
+    socat_takes,
     split,
     through,
     toward,
@@ -33,14 +35,14 @@ def socat(
     terrain: Terrain, namespace: NetworkNamespace, listener: Listener, process: Process
 ) -> tuple[Onward, ...]:
     """`socat TCP-LISTEN:8080,fork TCP:127.0.0.1:11434` (socat(1), ADDRESS SPECIFICATIONS)."""
-    del terrain, listener
+    del listener
     ends = operands(arguments(process)[1:], frozenset({"-t", "-T", "-b", "-lf", "-lp", "-L", "-W"}))
     if len(ends) != 2:
         return (not_understood(process),)
     listening, connecting = ends if _listens(ends[0]) else ends[::-1]
     if not _listens(listening):
         return (not_understood(process),)
-    steps = _socat_target(namespace, process, connecting)
+    steps = _socat_target(terrain, namespace, process, connecting)
     encrypted = listening.upper().startswith(("OPENSSL-L", "SSL-L"))
     options = dict(option.partition("=")[::2] for option in listening.split(",")[1:])
     asks = encrypted and options.get("verify", "1") != "0"  # socat(1): verify=1 is the default
@@ -72,15 +74,15 @@ def _wrapped(
 
 
 def _socat_target(
-    namespace: NetworkNamespace, process: Process, connecting: str
+    terrain: Terrain, namespace: NetworkNamespace, process: Process, connecting: str
 ) -> tuple[Onward, ...]:
     kind, _, rest = connecting.partition(":")
     kind = kind.upper()
     if kind in _CONNECTS | _CONNECTS_TLS:
-        return (toward(process, namespace, rest.partition(",")[0]),)
+        return (toward(terrain, namespace, process, rest.partition(",")[0], socat_takes(kind)),)
     if kind in _STARTS:
         command = split(re.sub(r"^(['\"])(.*)\1.*$", r"\2", rest).partition(",")[0])
-        return through(process, namespace, command)
+        return through(terrain, namespace, process, command)
     if kind in {"-", "STDIO", "STDIN", "STDOUT", "OPEN", "FILE", "CREATE", "PIPE", "GOPEN"}:
         return ()
     return (unclear(process, f"socat passes connections to {connecting}", kind="relay"),)
@@ -103,56 +105,56 @@ def redir(
     terrain: Terrain, namespace: NetworkNamespace, listener: Listener, process: Process
 ) -> tuple[Onward, ...]:
     """`redir :8080 127.0.0.1:11434` (redir(1) 3.x), `redir --lport=8080 --cport=11434` (2.x)."""
-    del terrain, listener
+    del listener
     words = arguments(process)[1:]
     ports = values(words, "--cport")
     if ports:
         hosts = values(words, "--caddr") or ["127.0.0.1"]
-        return (toward(process, namespace, at(hosts[-1], ports[-1])),)
+        return (toward(terrain, namespace, process, at(hosts[-1], ports[-1]), Takes.IPV4),)
     targets = [word for word in words if HOST_PORT.match(word)]
     if len(targets) != 2 and len(words) > 2 and words[-1].isdecimal():
         # redir 3.x cuts its own arguments at the colons while it reads them (observed with 3.3).
         targets = ["", at(words[-2], words[-1])]
     if len(targets) != 2:
         return (not_understood(process),)
-    return (toward(process, namespace, targets[1]),)
+    return (toward(terrain, namespace, process, targets[1], Takes.IPV4),)
 
 
 def simpleproxy(
     terrain: Terrain, namespace: NetworkNamespace, listener: Listener, process: Process
 ) -> tuple[Onward, ...]:
     """`simpleproxy -L 8080 -R 127.0.0.1:11434` (simpleproxy(1))."""
-    del terrain, listener
+    del listener
     words = arguments(process)[1:]
     targets = values(words, "-R")
     if not targets or any(word[:2] in {"-S", "-P"} for word in words):
         return (not_understood(process),)  # through an HTTPS proxy, or as one for POP3
-    return (toward(process, namespace, targets[-1]),)
+    return (toward(terrain, namespace, process, targets[-1], Takes.IPV4),)
 
 
 def six_tunnel(
     terrain: Terrain, namespace: NetworkNamespace, listener: Listener, process: Process
 ) -> tuple[Onward, ...]:
     """`6tunnel 8080 127.0.0.1 11434` (6tunnel(1) 0.13)."""
-    del terrain
     words = arguments(process)[1:]
     places = operands(words, frozenset({"-i", "-I", "-l", "-L", "-m", "-p", "-s", "-u"}))
     if values(words, "-i", "-m") or len(places) not in {2, 3}:
         return (not_understood(process),)  # a password first, or servers by a file
     port = places[2] if len(places) == 3 else str(listener.port)
-    return (toward(process, namespace, at(places[1], port)),)
+    takes = Takes.IPV4 if any(re.match(r"-[1dfhv]*4", word) for word in words) else Takes.FIRST
+    return (toward(terrain, namespace, process, at(places[1], port), takes),)
 
 
 def socket_proxyd(
     terrain: Terrain, namespace: NetworkNamespace, listener: Listener, process: Process
 ) -> tuple[Onward, ...]:
     """`systemd-socket-proxyd 127.0.0.1:11434` (systemd-socket-proxyd(8))."""
-    del terrain, listener
+    del listener
     valued = frozenset({"-c", "--connections-max", "--exit-idle-time"})
     targets = operands(arguments(process)[1:], valued)
     if not targets:
         return (not_understood(process),)
-    return (toward(process, namespace, targets[-1]),)
+    return (toward(terrain, namespace, process, targets[-1], Takes.FIRST),)
 
 
 def netcat(
@@ -163,7 +165,7 @@ def netcat(
     Without a command the connection ends at its own input and output, unless those are pipes to
     another netcat, which no command line shows.
     """
-    del terrain, listener
+    del listener
     words = arguments(process)[1:]
     if any(word.startswith(("--broker", "--chat")) for word in words):
         return ()
@@ -178,7 +180,7 @@ def netcat(
             "which may be pipes to another program"
         )
         return (unclear(process, reason, guess=True),)
-    steps = through(process, namespace, split((shell or plain)[-1]))
+    steps = through(terrain, namespace, process, split((shell or plain)[-1]))
     encrypted = any(word in {"--ssl", "--ssl-cert"} for word in words)
     tls = Encryption.TLS if encrypted else Encryption.PLAIN
     clients = _ncat_clients(words)
@@ -233,7 +235,6 @@ def gost(
     terrain: Terrain, namespace: NetworkNamespace, listener: Listener, process: Process
 ) -> tuple[Onward, ...]:
     """`gost -L tcp://:8080/127.0.0.1:11434` (gost v2 and v3, "Port Forwarding")."""
-    del terrain
     words = arguments(process)[1:]
     if values(words, "-F", "-C"):
         reason = f"{process.name} ({process.pid}) passes connections on through other nodes"
@@ -243,7 +244,7 @@ def gost(
         if found is None or found["at"].rpartition(":")[2] != str(listener.port):
             continue
         if found["scheme"] in {"tcp", "red", "redirect"} and found["target"]:
-            return (toward(process, namespace, found["target"].partition(",")[0]),)
+            return (toward(terrain, namespace, process, found["target"].partition(",")[0]),)
         reason = f"{process.name} ({process.pid}) is a proxy to anywhere ({found['scheme']})"
         return (unclear(process, reason, kind="relay"),)
     return (not_understood(process),)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
 
 from ollama_audit.exposure.forwarders.clients import EVERYONE, NOBODY, Clients
+from ollama_audit.exposure.forwarders.names import Takes
 from ollama_audit.exposure.forwarders.relays.target import at, literal, through, toward
 from ollama_audit.exposure.forwarders.step import Onward, unclear
 from ollama_audit.exposure.forwarders.web import configuration, owners, stale
@@ -65,7 +66,7 @@ def inetd(
             return (unclear(process, reason, kind="relay"),)
         if program == "internal":
             return ()
-        return through(process, namespace, [program, *argv[1:]])
+        return through(terrain, namespace, process, [program, *argv[1:]])
     reason = f"{process.name} names the service of {listener}, and is not followed by name"
     return (unclear(process, reason, guess=True),)
 
@@ -96,12 +97,11 @@ def xinetd(
     read = _read(terrain, listener, process)
     if isinstance(read, Onward):
         return (read,)
-    found, text = read
-    sections = list(_sections(text))
+    sections = list(_sections(read[1]))
     defaults = next((each for each in sections if each.name == "defaults"), _Section("defaults"))
     for section in sections:
         if section is not defaults and _is_for(section, listener):
-            return _service(namespace, process, section, defaults, found.names)
+            return _service(terrain, namespace, process, section, defaults)
     reason = f"{process.name} names the service of {listener}, and is not followed by name"
     return (unclear(process, reason, guess=True),)
 
@@ -139,11 +139,11 @@ def _is_for(section: _Section, listener: Listener) -> bool:
 
 
 def _service(
+    terrain: Terrain,
     namespace: NetworkNamespace,
     process: Process,
     section: _Section,
     defaults: _Section,
-    names: Mapping[str, tuple[str, ...]],
 ) -> tuple[Onward, ...]:
     if section.values.get("access_times"):
         reason = f"{process.name} serves {section.name} at some hours only"
@@ -153,14 +153,14 @@ def _service(
     redirect = section.values.get("redirect", [])
     if len(redirect) == 2 and redirect[1].isdecimal():
         steps: tuple[Onward, ...] = (
-            toward(process, namespace, at(redirect[0], redirect[1]), names),
+            toward(terrain, namespace, process, at(redirect[0], redirect[1]), Takes.FIRST),
         )
     elif redirect:
         reason = f"{process.name} redirects {section.name} to {' '.join(redirect)}"
         return (unclear(process, reason, kind="relay"),)
     else:
         command = [section.one("server"), *section.values.get("server_args", [])]
-        steps = through(process, namespace, command)
+        steps = through(terrain, namespace, process, command)
     clients = _clients(section, defaults)
     if clients is None:
         reason = f"whom {process.name} serves at {section.name} depends on names"

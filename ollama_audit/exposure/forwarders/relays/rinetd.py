@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from ollama_audit.exposure.forwarders.clients import EVERYONE, NOBODY, Clients
+from ollama_audit.exposure.forwarders.names import Takes
 from ollama_audit.exposure.forwarders.relays.target import at, literal, toward
 from ollama_audit.exposure.forwarders.step import Onward, unclear
 from ollama_audit.exposure.forwarders.web import configuration, owners, stale
@@ -57,7 +58,7 @@ def rinetd(
     if not rules:
         reason = f"no rule of {found.main} is about {listener}"
         return (unclear(process, reason, kind="relay"),)
-    return tuple(_step(namespace, process, read, rule, found.names) for rule in rules[:1])
+    return tuple(_step(terrain, namespace, process, read, rule) for rule in rules[:1])
 
 
 def _parsed(text: str) -> _File:
@@ -86,18 +87,14 @@ def _serves(rule: _Rule, listener: Listener) -> bool:
 
 
 def _step(
-    namespace: NetworkNamespace,
-    process: Process,
-    read: _File,
-    rule: _Rule,
-    names: dict[str, tuple[str, ...]],
+    terrain: Terrain, namespace: NetworkNamespace, process: Process, read: _File, rule: _Rule
 ) -> Onward:
     port = _port(rule.target)
     clients = _clients(read, rule)
     if clients is None or not port:
         reason = f"the rule of rinetd for {rule.bind}:{rule.port} is not understood"
         return unclear(process, reason, kind="relay")
-    step = toward(process, namespace, at(rule.host, port), names)
+    step = toward(terrain, namespace, process, at(rule.host, port), Takes.FIRST)
     return replace(step, admits=None if clients.all else clients)
 
 

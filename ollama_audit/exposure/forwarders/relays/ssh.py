@@ -25,7 +25,7 @@ def ssh(
     server = _server(terrain, namespace, said)
     for forward in said.local:
         if server is not None and forward.port == listener.port:
-            return (toward(process, server, at(forward.host, forward.target), said.names),)
+            return (toward(terrain, server, process, at(forward.host, forward.target)),)
     where = f" to {said.host}" if said.host else ""
     reason = f"where an SSH tunnel{where} leads is for that machine to say"
     if any(forward.port == listener.port for forward in said.dynamic):
@@ -97,7 +97,7 @@ def _client_side(terrain: Terrain, listener: Listener, client: Process) -> tuple
         return ()
     said = _told(terrain, client)
     return tuple(
-        toward(client, space, at(forward.host, forward.target), said.names)
+        toward(terrain, space, client, at(forward.host, forward.target))
         for forward in said.remote
         if forward.port == listener.port and forward.host
     )

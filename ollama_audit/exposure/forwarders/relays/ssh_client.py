@@ -44,8 +44,6 @@ class Told:
     remote: list[Forward] = field(default_factory=list)
     jumps: bool = False
     """Whether it goes by way of other machines, or by a command."""
-    names: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """Addresses by name, from its /etc/hosts."""
 
     def setting(self, key: str, value: str) -> None:
         """Take a setting of ssh_config(5) in."""
@@ -69,7 +67,7 @@ def told(words: Sequence[str], found: Configuration | None) -> Told:
 
     What a `Match` block asks for is not judged: it counts as if it matched.
     """
-    said = Told(names=found.names if found else {})
+    said = Told()
     short = {"L": "localforward", "D": "dynamicforward", "R": "remoteforward"}
     short |= {"p": "port", "J": "proxyjump"}
     for name, value in _options(words):
@@ -86,7 +84,7 @@ def told(words: Sequence[str], found: Configuration | None) -> Told:
         said.setting(key, value.replace("%h", alias) if key == "hostname" else value)
     said.host = said.host or alias
     said.port = said.port or 22
-    named = said.names.get(said.host.lower(), ())
+    named = found.names.get(said.host.lower(), ()) if found else ()
     said.address = (literal(said.host) if said.host else "") or next(iter(named), "")
     return said
 

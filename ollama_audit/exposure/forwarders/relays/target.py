@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from ipaddress import ip_address
 
+from ollama_audit.exposure.forwarders.names import Takes, taken
 from ollama_audit.exposure.forwarders.step import Onward, unclear
+from ollama_audit.exposure.forwarders.web import configuration
 from ollama_audit.exposure.model import Hop
+from ollama_audit.exposure.terrain import Terrain
 from ollama_audit.observed import Unknown
 from ollama_audit.snapshot.network import NetworkNamespace
 from ollama_audit.snapshot.process import Process
@@ -32,27 +35,37 @@ def literal(host: str) -> str:
 
 
 def toward(
-    process: Process,
+    terrain: Terrain,
     namespace: NetworkNamespace,
+    process: Process,
     where: str,
-    names: Mapping[str, tuple[str, ...]] | None = None,
+    takes: Takes = Takes.EACH,
 ) -> Onward:
     """The step to `HOST:PORT` or `[V6]:PORT`; an unclear one when the host needs a resolver.
 
-    `names` are addresses by name, from the /etc/hosts that the relay sees.
+    A name is looked for in the /etc/hosts that the relay sees, or in the host's own.
     """
     found = HOST_PORT.match(where)
     host = (found["v6"] or found["host"]) if found else ""
-    address = literal(host) or next(iter((names or {}).get(host.lower(), ())), "")
-    if found is None or not address or int(found["port"]) > 65535:
+    port = int(found["port"]) if found else 0
+    address = taken(terrain, namespace, _addresses(terrain, process, host), port, takes)
+    if found is None or not address or port > 65535:
         reason = f"{process.name} leads to {where}, a name that was not looked up"
         return unclear(process, reason, kind="relay", cure=f"getent hosts {host}" if host else "")
     return Onward(
         hop=Hop(kind="relay", name=f"{process.name} to {where}", pid=process.pid),
         namespace=namespace,
         address=address,
-        port=int(found["port"]),
+        port=port,
     )
+
+
+def _addresses(terrain: Terrain, process: Process, host: str) -> tuple[str, ...]:
+    """The addresses that a host stands for, as far as no resolver is needed."""
+    own = configuration(terrain, (process.pid,))
+    names = (own.names if own else {}) or terrain.snapshot.names
+    given = names.get(host.lower(), ()) or (host,)
+    return tuple(filter(None, map(literal, given)))
 
 
 def at(host: str, port: str | int) -> str:
@@ -61,7 +74,7 @@ def at(host: str, port: str | int) -> str:
 
 
 def through(
-    process: Process, namespace: NetworkNamespace, command: Sequence[str]
+    terrain: Terrain, namespace: NetworkNamespace, process: Process, command: Sequence[str]
 ) -> tuple[Onward, ...]:
     """The steps of a program that gets the connection as its input and output.
 
@@ -73,18 +86,27 @@ def through(
     if name in NETCATS:
         operands = [word for word in words[1:] if word[:1] != "-"]
         if len(operands) == 2 and not any(word[:2] == "-l" for word in words[1:]):
-            return (toward(process, namespace, at(operands[0], operands[1])),)
+            takes = Takes.IPV4 if name == "nc.traditional" else Takes.EACH
+            return (toward(terrain, namespace, process, at(*operands), takes),)
     if name == "socat":
         ends = [word for word in words[1:] if not word.startswith("-") or word == "-"]
         for word in ends:
             kind, _, where = word.partition(",")[0].partition(":")
             if kind.upper() in {"TCP", "TCP4", "TCP6", "TCP-CONNECT"}:
-                return (toward(process, namespace, where),)
+                return (toward(terrain, namespace, process, where, socat_takes(kind)),)
     if name in NETCATS or name == "socat":
         reason = f"{process.name} starts `{shlex.join(words)}`, which is not understood"
         return (unclear(process, reason, kind="relay"),)
     reason = f"{process.name} starts {name or 'a program'} for whoever connects"
     return (unclear(process, reason, guess=True),)
+
+
+def socat_takes(kind: str) -> Takes:
+    """The addresses that an address type of socat(1) is for, such as `TCP4-CONNECT`."""
+    chosen = {"4": Takes.IPV4, "6": Takes.IPV6}
+    return next(
+        (chosen[letter] for letter in kind.partition("-")[0] if letter in chosen), Takes.EACH
+    )
 
 
 def _unwrapped(words: list[str]) -> list[str]:
