@@ -115,6 +115,8 @@ def destinations(
     pairs: list[tuple[str | None, str | None]] = []
     for name in [name for name in order if name in left]:
         value = next(left[name])
+        if not value:
+            raise UsageProblem(f"{'-f' if name == 'formats' else '-o'} is given an empty name")
         if name == "formats":
             value = choose("format", value, FORMATS)
             if pairs and pairs[-1][0] is None:

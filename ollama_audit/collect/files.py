@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from functools import cache
 
 from ollama_audit.collect.proc import group_name, user_name
+from ollama_audit.collect.read import read_text
 from ollama_audit.observed import Known, Observed, Unknown, known_or
 from ollama_audit.snapshot.files import FileFact, FileKind, FileRole, Stat
 from ollama_audit.snapshot.process import OllamaServer
@@ -129,6 +130,9 @@ def _stat(path: str, pid: int) -> Observed[Stat]:
         return Unknown("only root may look at it", source, "sudo ollama-audit")
     except OSError as error:
         return Unknown(error.strerror or str(error), source)
+    if status.st_uid == _nobody_in_particular():
+        reason = "whoever owns it is nobody in this container's user namespace"
+        return Unknown(reason, source, "run ollama-audit on the host")
     kind = next((kind for test, kind in _KINDS if test(status.st_mode)), FileKind.OTHER)
     user = user_name(status.st_uid)
     return Known(
@@ -145,6 +149,19 @@ def _stat(path: str, pid: int) -> Observed[Stat]:
         ),
         source,
     )
+
+
+@cache
+def _nobody_in_particular() -> int:
+    """The user id that stands for every owner whom our user namespace does not know; -1: none.
+
+    user_namespaces(7) "Unmapped user and group IDs": root's files seem to be nobody's in a
+    container without root, as toolbox(1) and distrobox run them.
+    """
+    identity = "0 0 4294967295"
+    mapped = known_or(read_text("/proc/self/uid_map"), identity).split()
+    overflow = known_or(read_text("/proc/sys/kernel/overflowuid"), "").strip()
+    return int(overflow) if overflow.isdigit() and mapped != identity.split() else -1
 
 
 def _has_acl(path: str, source: str) -> Observed[bool]:

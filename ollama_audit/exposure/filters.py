@@ -42,7 +42,7 @@ def _filter(
     return PacketFilter(
         namespace=host.inode,
         family=family,
-        active=_active(host, dropping, [reach for reach, _ in unnamed]),
+        active=_active(host, dropping, unnamed),
         default_deny=_default_deny(unnamed),
         owners=_owners(host, dropping),
         because=shown[:4],
@@ -66,7 +66,7 @@ def _asked(
 
 
 def _active(
-    host: NetworkNamespace, dropping: list[Decision], answers: list[Reach]
+    host: NetworkNamespace, dropping: list[Decision], answers: list[tuple[Reach, AddressSet]]
 ) -> Observed[bool]:
     if dropping:
         return Known(value=True, source="nf_tables")
@@ -74,20 +74,22 @@ def _active(
     for fact in (capture.nftables, capture.legacy_tables, capture.legacy6_tables):
         if isinstance(fact, Unknown):
             return fact
-    if any(reach.unknown for reach in answers):
-        reasons = [reason for reach in answers for reason in reach.reasons]
-        return Unknown(reasons[0] if reasons else "the packet filter is not clear", "nf_tables")
-    return Known(value=False, source="nf_tables")
+    return _unclear(answers) or Known(value=False, source="nf_tables")
+
+
+def _unclear(answers: list[tuple[Reach, AddressSet]]) -> Unknown | None:
+    """Why it cannot be said what becomes of somebody who is behind an interface."""
+    for reach, others in answers:
+        if reach.unknown & others:
+            reason = reach.reasons[0] if reach.reasons else "the packet filter is not clear"
+            return Unknown(reason, "nf_tables", reach.cure)
+    return None
 
 
 def _default_deny(answers: list[tuple[Reach, AddressSet]]) -> Observed[bool]:
     if any(reach.surely & others for reach, others in answers):
         return Known(value=False, source="nf_tables")
-    for reach, others in answers:
-        if reach.unknown & others:
-            reason = reach.reasons[0] if reach.reasons else "the packet filter is not clear"
-            return Unknown(reason, "nf_tables", reach.cure)
-    return Known(value=True, source="nf_tables")
+    return _unclear(answers) or Known(value=True, source="nf_tables")
 
 
 def _owners(host: NetworkNamespace, dropping: list[Decision]) -> tuple[str, ...]:

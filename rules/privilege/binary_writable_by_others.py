@@ -95,7 +95,9 @@ def binary_writable_by_others(host: Host) -> Outcome:
     if access.weak:
         paths = ", ".join(dict.fromkeys(evidence.source for evidence in access.weak))
         return failed(f"Others may replace the program that Ollama runs: {paths}", access.weak)
-    doubts = (*access.unread, *unseen(host.snapshot))
+    programs = [each.process.executable for each in known_or(host.snapshot.servers, ())]
+    hidden = (program for program in programs if isinstance(program, Unknown))
+    doubts = (*access.unread, *hidden, *unseen(host.snapshot))
     if doubts:
         return unread(*doubts)
     if not any(fact.role is FileRole.BINARY for fact in facts):

@@ -148,7 +148,7 @@ class _Servant:
 
 def _servants(host: Host) -> tuple[_Servant, ...]:
     """Every server as root, if all of them are for a drop-in to mend; else none."""
-    as_root = [s for s in known_or(host.snapshot.servers, ()) if _power(s.process)]
+    as_root = [s for s in known_or(host.snapshot.servers, ()) if _power(host, s.process)]
     managed = {each.server.pid: each for each in managed_servers(host.snapshot)}
     found = [
         _Servant(managed[server.pid], server.models_directory.value)
@@ -179,7 +179,7 @@ def _servants(host: Host) -> tuple[_Servant, ...]:
 def runs_as_root(host: Host) -> Outcome:
     """Judge the user and the capabilities of every Ollama server."""
     servers = known_or(host.snapshot.servers, ())
-    powerful = [(server, why) for server in servers if (why := _power(server.process))]
+    powerful = [(server, why) for server in servers if (why := _power(host, server.process))]
     if powerful:
         confined = all(_confined(server.process) for server, _ in powerful)
         where = " in a container" if confined else ""
@@ -199,13 +199,25 @@ def runs_as_root(host: Host) -> Outcome:
     return _when_started(host)
 
 
-def _power(process: Process) -> str:
+def _power(host: Host, process: Process) -> str:
     """Why this process is as good as root, empty when that is not known to be so."""
     if known_or(process.uid, -1) == 0:
-        return f"user root{f', container {process.container}' if process.container else ''}"
+        inside = f", container {_container(host, process)}" if process.container else ""
+        return f"user root{inside}"
     held = sorted(known_or(process.capabilities, frozenset()) & _AS_GOOD_AS_ROOT)
     # In a user namespace of its own a process holds capabilities over nothing of ours.
     return f"capabilities {', '.join(held)}" if held and not process.container else ""
+
+
+def _container(host: Host, process: Process) -> str:
+    """The container's name, or what its engine shows of its id where it has none."""
+    names = (
+        container.name
+        for engine in host.snapshot.engines
+        for container in known_or(engine.containers, ())
+        if container.id == process.container
+    )
+    return next(names, process.container[:12])
 
 
 def _confined(process: Process) -> bool:

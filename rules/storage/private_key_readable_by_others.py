@@ -98,7 +98,9 @@ def private_key_readable_by_others(host: Host) -> Outcome:
     if access.weak:
         paths = ", ".join(dict.fromkeys(evidence.source for evidence in access.weak))
         return failed(f"Others can read Ollama's private key: {paths}", access.weak)
-    doubts = (*access.unread, *unseen(host.snapshot))
+    servers = known_or(host.snapshot.servers, ())
+    homes = (each.home for each in servers if isinstance(each.home, Unknown))
+    doubts = (*access.unread, *homes, *unseen(host.snapshot))
     if doubts:
         return unread(*doubts)
     if not facts and need(host.snapshot.servers):

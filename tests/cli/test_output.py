@@ -46,6 +46,13 @@ def test_formats_and_files_pair_in_order(given: list[str], expected: list[tuple[
     assert pairs(*given) == expected
 
 
+@pytest.mark.parametrize("empty", [("-o", ""), ("-f", ""), ("-f", "json", "-o", "")])
+def test_an_empty_variable_is_no_file_and_no_format(empty: tuple[str, ...], sound: Path) -> None:
+    done = run("--snapshot", sound, *empty)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"{empty[-2]} is given an empty name" in done.stderr
+
+
 def test_quiet_prints_only_what_was_asked_for() -> None:
     assert destinations([], [], [], quiet=True) == ()
     assert pairs("json", "a.json", quiet=True) == [("json", "a.json")]

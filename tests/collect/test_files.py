@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -91,3 +93,25 @@ def test_an_access_list_is_seen(tmp_path: Path) -> None:
     except OSError as error:
         pytest.skip(f"no access lists here: {error.strerror}")
     assert stat(facts(path)[str(path)]).acl == Known(value=True, source=f"lstat {path}")
+
+
+SEEN = """
+import sys
+from ollama_audit.collect.files import read_files
+print([(fact.path, fact.stat) for fact in read_files((), (), sys.argv[1:])])
+"""
+
+
+def test_an_owner_whom_the_user_namespace_hides_is_unknown(tmp_path: Path) -> None:
+    """In a container without root the files of root seem to be nobody's, whom nobody trusts."""
+    binary = tmp_path / "ollama"
+    binary.write_text("")
+    look = [sys.executable, "-c", SEEN, str(binary)]
+    done = subprocess.run(["unshare", "--user", *look], check=False, capture_output=True, text=True)
+    if "unshare failed" in done.stderr:
+        pytest.skip("user namespaces are off")
+
+    assert f"('{binary}', Unknown(reason=\"whoever owns it is nobody in this" in done.stdout
+    assert "'/', Unknown(" in done.stdout
+
+    assert isinstance(facts(binary)[str(binary)].stat, Known)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from ollama_audit.rule import FileRole, Status
 from tests.cases import Case
 from tests.hosts import (
@@ -30,6 +32,12 @@ ALICES = server(
 
 CASES = [
     Case("as installed", host(), Status.PASS),
+    Case(
+        "as installed, and a server whose program cannot be seen",
+        host(servers=servers(server(), server(replace(process(913), executable=HIDDEN)))),
+        Status.UNKNOWN,
+        HIDDEN.reason,
+    ),
     Case(
         "the binary writable by everybody",
         host(files=files({BINARY: (BIN, stat(mode=0o777))})),

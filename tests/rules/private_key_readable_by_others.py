@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from ollama_audit.rule import FileRole, Status
 from tests.cases import Case
-from tests.hosts import HIDDEN, KEY, MISSING, files, folder, host, servers, stat
+from tests.hosts import (
+    HIDDEN,
+    KEY,
+    MISSING,
+    files,
+    folder,
+    host,
+    in_container,
+    server,
+    servers,
+    stat,
+)
 
 ROLE, STATE, ANCESTOR = FileRole.PRIVATE_KEY, FileRole.STATE, FileRole.ANCESTOR
 DOT = "/usr/share/ollama/.ollama"
@@ -56,6 +69,12 @@ CASES = [
         host(files=files({KEY: READABLE}, without=["/usr/share"])),
         Status.UNKNOWN,
         "/usr/share",
+    ),
+    Case(
+        "as installed, and a server of whose home nothing is known",
+        host(servers=servers(server(), replace(server(in_container()), home=HIDDEN))),
+        Status.UNKNOWN,
+        HIDDEN.reason,
     ),
     Case("stopped, readable", host(servers=servers(), files=files({KEY: READABLE})), Status.FAIL),
     Case("the mode unread", host(files=files({KEY: (ROLE, HIDDEN)})), Status.UNKNOWN, KEY),

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from ollama_audit.rule import Known, Severity, Status
 from tests.cases import Case
 from tests.hosts import (
     HIDDEN,
+    engine,
     environment,
     host,
     in_container,
     process,
+    published,
     server,
     servers,
     unit,
@@ -85,6 +89,16 @@ CASES = [
         host(servers=servers(server(in_container()))),
         Status.FAIL,
         "container 6f1e",
+        Severity.MEDIUM,
+    ),
+    Case(
+        "root in a container that its engine has a name for",
+        host(
+            servers=servers(server(in_container())),
+            engines=(engine(replace(published(name="llm"), id="6f1e")),),
+        ),
+        Status.FAIL,
+        "container llm",
         Severity.MEDIUM,
     ),
     Case(

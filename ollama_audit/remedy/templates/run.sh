@@ -448,7 +448,7 @@ main() {
   done
   check_host
   check_only
-  WORK=$(mktemp -d)
+  WORK=$(mktemp -d 2>/dev/null) || stop 2 "cannot write in ${TMPDIR:-/tmp}: set TMPDIR to a folder"
   trap 'rm -rf -- "$WORK"' EXIT
   case $action in
     apply) apply_all ;;
