@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from ipaddress import ip_address
 from typing import NamedTuple
 
@@ -13,10 +14,7 @@ from ollama_audit.exposure.sockets import families
 from ollama_audit.exposure.terrain import Terrain
 from ollama_audit.exposure.zones import (
     Sources,
-    interface_zone,
     public,
-    sources_behind,
-    sources_beside,
     uplink_of,
 )
 from ollama_audit.firewall.answer import LOCAL_CLIENT, Query
@@ -58,11 +56,11 @@ def _inside(terrain: Terrain, namespace: NetworkNamespace, listener: Listener) -
         for family in families(listener):
             name = LOCAL_CLIENT if interface.loopback else interface.name
             if namespace.host:
-                behind = sources_behind(namespace, interface, family)
+                behind = terrain.sources_behind(namespace, interface, family)
             elif interface.kind == "tun" and carries(terrain, namespace):
                 behind = ()
             else:
-                behind = sources_beside(terrain.host, namespace, interface, family)
+                behind = terrain.sources_beside(namespace, interface, family)
             if _filtered_on_a_bridge(terrain.host, interface, family):
                 continue
             for destination in _destinations(terrain, namespace, listener, interface, family):
@@ -169,9 +167,9 @@ def _outside(
                 address=target.address,
                 port=listener.port,
             )
-            behind = sources_behind(host, interface, target.family)
+            behind = terrain.sources_behind(host, interface, target.family)
             beyond = _sending(terrain, query, behind)
-            near = interface_zone(host, interface) is Zone.CONTAINER and any(
+            near = terrain.zone(host, interface) is Zone.CONTAINER and any(
                 target.ip in own.network for own in interface.addresses
             )
             if not near:  # those are neighbours on one bridge, and were asked inside
@@ -203,20 +201,26 @@ def _destinations(
     listener: Listener,
     interface: Interface,
     family: Family,
-) -> Iterator[str]:
-    """The addresses at which clients behind an interface may try.
-
-    Linux answers for every address of the host at every interface (the weak host model), so a
-    listener bound to one address is asked for through all of them, and one bound to all is
-    asked for by the addresses of all. Between containers and others, where bridges may be in
-    hundreds, one address stands for all that no rule tells from it.
-    """
+) -> tuple[str, ...]:
+    """The addresses at which clients behind an interface may try a listener."""
     if not listener.wildcard:
-        yield str(listener.ip)
-        return
+        return (str(listener.ip),)
     if interface.loopback:
-        yield family.loopback
-        return
+        return (family.loopback,)
+    key = namespace.inode, interface.index, family
+    work = partial(_everywhere, terrain, namespace, interface, family)
+    return terrain.memo.once("destinations", key, lambda: tuple(work()))
+
+
+def _everywhere(
+    terrain: Terrain, namespace: NetworkNamespace, interface: Interface, family: Family
+) -> Iterator[str]:
+    """The addresses at which clients behind an interface may try one that listens at all.
+
+    Linux answers for every address of the host at every interface (the weak host model). Between
+    containers and others, where bridges may be in hundreds, one address stands for all that no
+    rule tells from it.
+    """
     across: list[InterfaceAddress] = []
     told_apart = terrain.told_apart(namespace, family)
     seen = set()
@@ -224,7 +228,7 @@ def _destinations(
         crossing = owner.index != interface.index
         if own.family is not family or (crossing and own.ip.is_link_local):
             continue
-        zones = (interface_zone(namespace, each) for each in (owner, interface))
+        zones = (terrain.zone(namespace, each) for each in (owner, interface))
         if crossing and Zone.CONTAINER in zones:
             across.append(own)
         else:

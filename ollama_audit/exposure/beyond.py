@@ -15,7 +15,7 @@ from ollama_audit.exposure.edge import AddressKind, described, kind
 from ollama_audit.exposure.model import Endpoint, Gap, Zone
 from ollama_audit.exposure.survey import outside
 from ollama_audit.exposure.terrain import Terrain
-from ollama_audit.exposure.zones import interface_zone, public, sources_behind
+from ollama_audit.exposure.zones import interface_zone, public
 from ollama_audit.firewall.answer import Query
 from ollama_audit.observed import Known, Observed, Unknown, known_or
 from ollama_audit.snapshot.edge import Cloud, Forwarding, Router
@@ -139,7 +139,7 @@ def _behind_translation(
         ]
         if interface.loopback or not private:
             continue
-        behind = sources_behind(host, interface, Family.IPV4)
+        behind = terrain.sources_behind(host, interface, Family.IPV4)
         outside = [sources.core for sources in behind if sources.zone is Zone.INTERNET]
         for own in private if outside else ():
             query = Query(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ollama_audit.addresses import AddressSet
 from ollama_audit.exposure.model import PacketFilter, Zone
 from ollama_audit.exposure.terrain import Terrain
-from ollama_audit.exposure.zones import interface_zone, sources_behind, version
+from ollama_audit.exposure.zones import version
 from ollama_audit.firewall.answer import Decision, Effect, Query, Reach
 from ollama_audit.firewall.wording import describe
 from ollama_audit.observed import Known, Observed, Unknown, known_or
@@ -54,11 +54,11 @@ def _asked(
 ) -> Iterator[tuple[Reach, AddressSet]]:
     """The filter's answer at every interface that others are behind, and who they are."""
     for interface in known_or(host.interfaces, ()):
-        if not interface.receives or interface_zone(host, interface) in (Zone.HOST, Zone.CONTAINER):
+        if not interface.receives or terrain.zone(host, interface) in (Zone.HOST, Zone.CONTAINER):
             continue
         address = next((a.address for a in interface.addresses if a.family is family), "")
         others = AddressSet.nothing(version(family))
-        for sources in sources_behind(host, interface, family):
+        for sources in terrain.sources_behind(host, interface, family):
             others = others | sources.wider
         if address and others:
             query = Query(family=family, interface=interface.name, address=address, port=port)

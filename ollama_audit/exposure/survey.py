@@ -9,7 +9,7 @@ from ollama_audit.addresses import AddressSet
 from ollama_audit.exposure.approach import Approach, Arrival, approach
 from ollama_audit.exposure.model import Extent, Login, Zone, ZoneReach
 from ollama_audit.exposure.terrain import Terrain
-from ollama_audit.exposure.zones import Sources, no_clients, version
+from ollama_audit.exposure.zones import Sources, version
 from ollama_audit.firewall.answer import Decision, Effect, Query
 from ollama_audit.firewall.wording import describe
 from ollama_audit.snapshot.edge import Forwarding
@@ -76,13 +76,18 @@ class Survey:
     def shut(self, family: Family, sources: Iterable[Sources]) -> None:
         """Note that none of these sources gets there, whatever the packet filter does."""
         for group in sources:
-            tally = self._tally(group.zone, family, AddressSet.nothing(version(family)))
+            tally = self._tally(group.zone, family)
             tally.core = tally.core | group.core
             tally.because["the kernel drops what comes from outside for a loopback address"] = None
 
-    def _tally(self, zone: Zone, family: Family, own: AddressSet) -> _Tally:
-        nothing = AddressSet.nothing(version(family))
-        return self._tallies.setdefault((zone, family), _Tally(nothing, nothing, nothing, own=own))
+    def _tally(self, zone: Zone, family: Family, *asked: NetworkNamespace) -> _Tally:
+        """The tally of a zone, which leaves out the addresses of what it was first asked about."""
+        if (zone, family) not in self._tallies:
+            nothing = own = AddressSet.nothing(version(family))
+            for namespace in asked:
+                own = own | self.terrain.no_clients(namespace, family)
+            self._tallies[zone, family] = _Tally(nothing, nothing, nothing, own=own)
+        return self._tallies[zone, family]
 
     def unread(self, families: Iterable[Family], reason: str, cure: str) -> None:
         """Note that nothing can be said of anybody beyond the host."""
@@ -107,10 +112,8 @@ class Survey:
 
     def _count(self, namespace: NetworkNamespace, group: Sources, found: Approach) -> None:
         query = found.filter.query
-        own = no_clients(namespace, query.family)
-        if self.terrain.host is not None:
-            own = own | no_clients(self.terrain.host, query.family)
-        tally = self._tally(group.zone, query.family, own)
+        host = [self.terrain.host] if self.terrain.host else []
+        tally = self._tally(group.zone, query.family, namespace, *host)
         surely, possibly = found.surely & group.wider, found.possibly & group.wider
         tally.core = tally.core | group.core
         tally.surely, tally.possibly = tally.surely | surely, tally.possibly | possibly

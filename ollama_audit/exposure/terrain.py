@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 from copy import copy
-from functools import cached_property
+from functools import cached_property, partial, reduce
 from ipaddress import ip_address
+from operator import or_
 
 from msgspec.structs import replace
 
+from ollama_audit.addresses import AddressSet
 from ollama_audit.exposure.containers import Containers
 from ollama_audit.exposure.memo import Memo
-from ollama_audit.exposure.model import JudgedBy
+from ollama_audit.exposure.model import JudgedBy, Zone
 from ollama_audit.exposure.shields import shielded, stopped
 from ollama_audit.exposure.wires import Wires
-from ollama_audit.exposure.zones import public
+from ollama_audit.exposure.zones import (
+    Sources,
+    interface_zone,
+    no_clients,
+    own_addresses,
+    public,
+    sources_behind,
+    sources_beside,
+)
 from ollama_audit.firewall.answer import Query, Reach
-from ollama_audit.firewall.ports import Ports
+from ollama_audit.firewall.ports import NO_PORT, Ports
 from ollama_audit.firewall.reach import reach
 from ollama_audit.firewall.told_apart import ToldApart
 from ollama_audit.firewall.translations import Translations, translations
 from ollama_audit.observed import Known, Observed, Unknown, known_or
 from ollama_audit.snapshot.edge import Forwarding
 from ollama_audit.snapshot.host import HostSnapshot
-from ollama_audit.snapshot.network import Family, Listener, NetworkNamespace
+from ollama_audit.snapshot.network import Family, Interface, Listener, NetworkNamespace
 from ollama_audit.snapshot.probe import Probe
 from ollama_audit.snapshot.process import OllamaServer, Process
 from ollama_audit.snapshot.service import SshSession, SystemdUnit
@@ -182,6 +192,37 @@ class Terrain:
             if each.external == address and each.external_port in (0, port)
         )
 
+    def zone(self, namespace: NetworkNamespace, interface: Interface) -> Zone:
+        """What an interface connects to."""
+        key = namespace.inode, interface.index
+        return self.memo.once("zone", key, lambda: interface_zone(namespace, interface))
+
+    def own_addresses(self, namespace: NetworkNamespace, family: Family) -> AddressSet:
+        """The addresses of the namespace's interfaces, loopback included."""
+        key = namespace.inode, family
+        return self.memo.once("own", key, lambda: own_addresses(namespace, family))
+
+    def no_clients(self, namespace: NetworkNamespace, family: Family) -> AddressSet:
+        """What no other machine sends from: the namespace's own addresses and broadcasts."""
+        key = namespace.inode, family
+        return self.memo.once("no clients", key, lambda: no_clients(namespace, family))
+
+    def sources_behind(
+        self, namespace: NetworkNamespace, interface: Interface, family: Family
+    ) -> tuple[Sources, ...]:
+        """The zones behind an interface of the host, with the sources of each."""
+        key = namespace.inode, interface.index, family
+        work = partial(sources_behind, namespace, interface, family)
+        return self.memo.once("behind", key, work)
+
+    def sources_beside(
+        self, namespace: NetworkNamespace, interface: Interface, family: Family
+    ) -> tuple[Sources, ...]:
+        """The same of an interface of another namespace."""
+        key = namespace.inode, interface.index, family
+        work = partial(sources_beside, self.host, namespace, interface, family)
+        return self.memo.once("beside", key, work)
+
     def filtered(self, namespace: NetworkNamespace, query: Query) -> Reach:
         """The packet filter's answer."""
 
@@ -197,13 +238,13 @@ class Terrain:
 
     def translated_ports(self, namespace: NetworkNamespace) -> Ports:
         """The ports that rules of a namespace may translate."""
-        found = self.translations(namespace)
-        if isinstance(found, Unknown):
-            return 0
-        ports = 0
-        for each in found.translations:
-            ports |= each.ports
-        return ports
+
+        def look() -> Ports:
+            found = self.translations(namespace)
+            each = () if isinstance(found, Unknown) else found.translations
+            return reduce(or_, (translation.ports for translation in each), NO_PORT)
+
+        return self.memo.once("translated ports", namespace.inode, look)
 
     @cached_property
     def _shielded(self) -> frozenset[tuple[int, str]]:

@@ -18,7 +18,6 @@ from ollama_audit.exposure.attempts import Attempt, attempts
 from ollama_audit.exposure.leading import leading_ports, port_leads
 from ollama_audit.exposure.model import Gap
 from ollama_audit.exposure.terrain import Terrain
-from ollama_audit.exposure.zones import own_addresses, sources_behind
 from ollama_audit.firewall.answer import LOCAL_CLIENT, Query
 from ollama_audit.firewall.ports import EVERY_PORT, Ports, parted, spans
 from ollama_audit.firewall.translations import (
@@ -67,7 +66,7 @@ class Door:
                     yield attempt
             local = (namespace.inode, _query_from_here(listener, listener.family.loopback))
             if listener.wildcard and local not in asked:
-                yield from _from_own_address(namespace, listener)
+                yield from _from_own_address(terrain, namespace, listener)
 
 
 class Doors(NamedTuple):
@@ -89,7 +88,7 @@ def doors(terrain: Terrain, namespace: NetworkNamespace) -> Doors:
     for each in read.translations:
         ports = plan.worth_asking(each)
         for span in parted(ports, plan.edges):
-            for listener in _sockets(namespace, each, span[0]):
+            for listener in _sockets(terrain, namespace, each, span[0]):
                 key = (*span, "" if listener.wildcard else listener.address)
                 asked.setdefault(key, {})[listener.family] = listener
     ordered = sorted(asked)
@@ -144,7 +143,7 @@ class _Plan:
     def _ends(self, each: Translation) -> list[NetworkNamespace]:
         """The namespaces that a translation may send to; none for another machine's."""
         target = each.target
-        if target.kind is Kind.SOCKET or target.address in own_addresses(
+        if target.kind is Kind.SOCKET or target.address in self.terrain.own_addresses(
             self.namespace, _FAMILIES[each.version]
         ):
             return [self.namespace]
@@ -177,10 +176,12 @@ class _Plan:
         return found if ends else 1 << _DEFAULT_PORT
 
 
-def _sockets(namespace: NetworkNamespace, each: Translation, port: int) -> Iterator[Listener]:
+def _sockets(
+    terrain: Terrain, namespace: NetworkNamespace, each: Translation, port: int
+) -> Iterator[Listener]:
     """What would listen at a port if sockets and not rules took the connections."""
     family = _FAMILIES[each.version]
-    own = own_addresses(namespace, family)
+    own = terrain.own_addresses(namespace, family)
     few = each.addresses.size <= MOST_ADDRESSES
     if not few and own - _loopback(each.version) <= each.addresses:
         yield _socket(family, family.wildcard, port)
@@ -212,7 +213,9 @@ def _socket(family: Family, address: str, port: int) -> Listener:
     )
 
 
-def _from_own_address(namespace: NetworkNamespace, listener: Listener) -> Iterator[Attempt]:
+def _from_own_address(
+    terrain: Terrain, namespace: NetworkNamespace, listener: Listener
+) -> Iterator[Attempt]:
     """From the host itself at an address that is not loopback, where rules may differ."""
     if not namespace.host:
         return
@@ -226,7 +229,7 @@ def _from_own_address(namespace: NetworkNamespace, listener: Listener) -> Iterat
     ]
     for interface in interfaces:
         if interface.loopback and own:
-            sources = sources_behind(namespace, interface, listener.family)
+            sources = terrain.sources_behind(namespace, interface, listener.family)
             yield Attempt(namespace, _query_from_here(listener, own[0]), sources)
 
 
