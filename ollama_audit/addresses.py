@@ -39,6 +39,24 @@ def _clip(small: list[int], large: list[int], *, outside: bool) -> list[int]:
     return result
 
 
+def _join(small: list[int], large: list[int]) -> list[int]:
+    """Boundaries of what is in `small` or in `large`."""
+    result: list[int] = []
+    done = 0
+    for index in range(0, len(small), 2):
+        start, end = small[index], small[index + 1]
+        first = bisect_left(large, start, done)
+        last = bisect_right(large, end, first)
+        result.extend(large[done:first])
+        if not first & 1:
+            result.append(start)
+        if not last & 1:
+            result.append(end)
+        done = last
+    result.extend(large[done:])
+    return result
+
+
 def _without_pairs(boundaries: list[int]) -> list[int]:
     """Join ranges that touch: an end that is the next start is no boundary."""
     result: list[int] = []
@@ -133,6 +151,23 @@ class AddressSet:
         return cls(_without_pairs(edges) if touching else edges, version)
 
     @classmethod
+    def from_bounds(cls, starts: list[int], ends: list[int], version: int) -> Self:
+        """The union of ranges by their ascending starts and (excluded) ends; they may overlap."""
+        disjoint = cls.from_edges(starts, ends, version)
+        if disjoint is not None:
+            return disjoint
+        boundaries: list[int] = []
+        ended = 0
+        for begun, start in enumerate(starts):
+            while ends[ended] < start:
+                ended += 1
+                if ended == begun:
+                    boundaries.append(ends[ended - 1])
+            if ended == begun:
+                boundaries.append(start)
+        return cls(boundaries + ends[-1:], version)
+
+    @classmethod
     def union(cls, sets: Sequence[Self], version: int) -> Self:
         """The union of many sets at once: of small ones together, of large ones by two."""
         large = [each for each in sets if len(each.boundaries) > SMALL]
@@ -177,7 +212,10 @@ class AddressSet:
                 return small
         elif self._complements(other):
             return type(self)([], self.version)
-        return type(self)(_clip(ours, theirs, outside=False), self.version)
+        result = _clip(ours, theirs, outside=False)
+        if result == theirs:
+            return large
+        return small if result == ours else type(self)(result, self.version)
 
     def __sub__(self, other: Self) -> Self:
         ours, theirs = self.boundaries, other.boundaries
@@ -186,17 +224,22 @@ class AddressSet:
         if ours == theirs:
             return type(self)([], self.version)
         if len(ours) <= len(theirs):
-            return type(self)(_clip(ours, theirs, outside=True), self.version)
-        return type(self)(_clip((~other).boundaries, ours, outside=False), self.version)
+            result = _clip(ours, theirs, outside=True)
+        else:
+            result = _clip((~other).boundaries, ours, outside=False)
+        return self if result == ours else type(self)(result, self.version)
 
     def __or__(self, other: Self) -> Self:
-        if not self.boundaries:
-            return other
-        if not other.boundaries or other.boundaries == self.boundaries:
-            return self
+        small, large = self, other
+        if len(self.boundaries) > len(other.boundaries):
+            small, large = other, self
+        ours, theirs = small.boundaries, large.boundaries
+        if not ours or ours == theirs:
+            return large
         if self._complements(other):
             return type(self).everything(self.version)
-        return ~(~self & ~other)
+        result = _join(ours, theirs)
+        return large if result == theirs else type(self)(result, self.version)
 
     def _complements(self, other: Self) -> bool:
         """Whether the other is all the rest: filters part sources, so that this is frequent."""

@@ -72,6 +72,15 @@ def test_parting_by_one_range(ranges: Ranges, first: int, last: int) -> None:
     assert a.parted(by) == (a & by, a - by)
 
 
+@given(small)
+def test_starts_and_ends_by_themselves_are_enough(ranges: Ranges) -> None:
+    """The union of ranges does not depend on which end belongs to which start."""
+    starts = sorted(first for first, _ in ranges)
+    ends = sorted(last + 1 for _, last in ranges)
+
+    assert AddressSet.from_bounds(starts, ends, 4) == AddressSet.from_ranges(ranges, 4)
+
+
 @given(st.lists(small, max_size=5))
 def test_the_union_of_many(sets: list[Ranges]) -> None:
     """It holds what any of them does, in canonical form."""

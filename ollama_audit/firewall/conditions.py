@@ -25,15 +25,18 @@ from ollama_audit.firewall.match import (
     ALWAYS,
     EITHER,
     NEVER,
+    Judgement,
     Match,
-    both,
+    as_match,
+    conjunction,
     definite,
     either,
-    within,
+    may,
+    opposite,
 )
 from ollama_audit.firewall.state import Phase, State, Tracking
 
-Test = Callable[[Context, State], Match]
+Test = Callable[[Context, State], Judgement]
 Ranges = Sequence[tuple[int, int]]
 """Ports or numbers, both ends included."""
 
@@ -65,9 +68,9 @@ class Negated:
 
     test: Test
 
-    def __call__(self, context: Context, state: State) -> Match:
+    def __call__(self, context: Context, state: State) -> Judgement:
         """Judge one packet."""
-        return ~self.test(context, state)
+        return opposite(self.test(context, state))
 
 
 def negated(test: Test) -> Test:
@@ -81,12 +84,12 @@ class AllOf:
 
     tests: Sequence[Test]
 
-    def __call__(self, context: Context, state: State) -> Match:
+    def __call__(self, context: Context, state: State) -> Judgement:
         """Judge one packet."""
-        result = ALWAYS
+        result: Judgement = True
         for one in self.tests:
-            result = both(result, one(context, state))
-            if result.may is False:
+            result = conjunction(result, one(context, state))
+            if may(result) is False:
                 break
         return result
 
@@ -106,7 +109,7 @@ class AnyOf:
         """Judge one packet."""
         result = NEVER
         for one in self.tests:
-            result = either(result, one(context, state))
+            result = either(result, as_match(one(context, state)))
         return result
 
 
@@ -121,18 +124,17 @@ class Address:
 
     addresses: AddressSet
     source: bool
-    symbolic: Match
 
-    def __call__(self, context: Context, state: State) -> Match:
+    def __call__(self, context: Context, state: State) -> Judgement:
         """Judge one packet."""
         if self.source != context.answering:
-            return self.symbolic if context.client_shown(state) else EITHER
+            return self.addresses if context.client_shown(state) else EITHER
         return definite(None if state.address is None else state.address in self.addresses)
 
 
 def address(addresses: AddressSet, *, source: bool) -> Test:
     """The packet's source (or destination) is one of these."""
-    return Address(addresses, source, within(addresses))
+    return Address(addresses, source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +227,7 @@ class Tracked:
 
     test: Test
 
-    def __call__(self, context: Context, state: State) -> Match:
+    def __call__(self, context: Context, state: State) -> Judgement:
         """Judge one packet."""
         if state.tracking is Tracking.UNKNOWN or context.position == CT_CONNTRACK_PRIORITY:
             return EITHER
@@ -241,7 +243,7 @@ def tracked(test: Test) -> Test:
 
 def original_source(addresses: AddressSet) -> Test:
     """`--ctorigsrc`."""
-    return lambda _context, _state: within(addresses)
+    return lambda _context, _state: addresses
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,7 +325,7 @@ UNROUTED_TYPES: Final = {
 def address_type(names: frozenset[str], *, source: bool, limit: str = "") -> Test:
     """`-m addrtype`; `limit` is `ingress` or `egress` for `--limit-iface-in` and `-out`."""
 
-    def test(context: Context, state: State) -> Match:
+    def test(context: Context, state: State) -> Judgement:
         if context.version == 6 and names != {"local"}:
             if names in UNROUTED_TYPES:
                 return address(UNROUTED_TYPES[names], source=source)(context, state)
@@ -336,18 +338,18 @@ def address_type(names: frozenset[str], *, source: bool, limit: str = "") -> Tes
             "broadcast": types.broadcast,
             "unicast": types.unicast,
         }
-        may = may_not = types.unsure
+        possibly = otherwise = types.unsure
         for name, addresses in sets.items():
             if name in names:
-                may = may | addresses
+                possibly = possibly | addresses
             else:
-                may_not = may_not | addresses
+                otherwise = otherwise | addresses
         if source != context.answering:
-            return Match(may, may_not) if context.client_shown(state) else EITHER
+            return Match(possibly, otherwise) if context.client_shown(state) else EITHER
         if state.address is None:
             return EITHER
         return definite(
-            None if state.address in types.unsure else state.address in may - types.unsure
+            None if state.address in types.unsure else state.address in possibly - types.unsure
         )
 
     return test

@@ -6,7 +6,6 @@ net/netfilter/nft_{cmp,range,bitwise,byteorder,immediate,lookup,fib,meta,payload
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -22,8 +21,7 @@ from ollama_audit.firewall.bits import (
     masked,
     ordered,
 )
-from ollama_audit.firewall.conditions import Address
-from ollama_audit.firewall.context import Context
+from ollama_audit.firewall.conditions import Address, Test
 from ollama_audit.firewall.effects import give_verdict
 from ollama_audit.firewall.fields import Field, fib
 from ollama_audit.firewall.machine import CONTINUE, Machine, Reader, World
@@ -38,10 +36,8 @@ from ollama_audit.firewall.match import (
 )
 from ollama_audit.firewall.netlink import MalformedError
 from ollama_audit.firewall.sets import Hit, NftSet
-from ollama_audit.firewall.state import Phase, State
+from ollama_audit.firewall.state import Phase
 from ollama_audit.firewall.view import View
-
-Test = Callable[[Context, State], Match]
 
 
 class Destination(NamedTuple):
@@ -312,14 +308,14 @@ class Require(Reader):
         """For which sources it holds."""
         context = view.context
         context.chosen = False
-        match = self.test(context, view.state)
+        found = self.test(context, view.state)
         view.chosen = context.chosen
-        return judgement(match)
+        return judgement(found) if isinstance(found, Match) else found
 
     def run(self, machine: Machine, world: World) -> bool:
         context = machine.context
         context.chosen = False
-        match = self.test(context, world.state)
+        match = as_match(self.test(context, world.state))
         if context.chosen:
             machine.fork_by_choice(world)
         return machine.decide(world, match)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from io import StringIO
-from ipaddress import ip_address, ip_network
-from itertools import pairwise
-from typing import NamedTuple
+from ipaddress import ip_address
+from typing import Final, NamedTuple
 
-from ollama_audit.addresses import AddressSet
+from ollama_audit.addresses import BITS, AddressSet
 from ollama_audit.firewall.conditions import Test, any_of, anything
 from ollama_audit.firewall.context import Context
-from ollama_audit.firewall.match import EITHER, Match, definite
+from ollama_audit.firewall.lines import Lines, line_spans
+from ollama_audit.firewall.match import EITHER, Judgement, Match, definite
 from ollama_audit.firewall.state import State
 
 
@@ -22,7 +22,7 @@ class IpSet:
     """A set as it was saved."""
 
     kind: str
-    entries: list[str] = field(default_factory=list)
+    entries: Lines
     """As they stand behind the name of the set; a set can have very many."""
     changes: bool = False
     """A rule adds to it or removes from it."""
@@ -46,30 +46,33 @@ def words(line: str) -> list[str]:
         return []
 
 
+COMMAND: Final = re.compile(r"\s*(create|add)\s+(\"(?:[^\"\\]|\\.)*\"|\S+)\s+(?=\S)")
+"""A line of `ipset save`, up to what stands behind the name of its set."""
+
+
 def parse_ipsets(text: str) -> dict[str, IpSet]:
     """The sets by name; lines that are neither `create` nor `add` are passed over."""
     found: dict[str, IpSet] = {}
-    for line in map(str.strip, StringIO(text)):
-        quoted = '"' in line or "'" in line or "\\" in line
-        parts = words(line) if quoted else line.split(maxsplit=2)
-        if len(parts) < 3:
+    for start, end in line_spans(text):
+        command = COMMAND.match(text, start, end)
+        if command is None:
             continue
-        if parts[0] == "create":
-            found[parts[1]] = IpSet(parts[2].partition(" ")[0])
-        elif parts[0] == "add" and parts[1] in found:
-            found[parts[1]].entries.append(" ".join(parts[2:]))
+        name = command[2]
+        if not name.isalnum():
+            name = "".join(words(name))
+        if command[1] == "create":
+            found[name] = IpSet(text[command.end() : end].split(maxsplit=1)[0], Lines(text))
+        elif name in found:
+            found[name].entries.add(command.end())
     return found
+
+
+CHANGE: Final = re.compile(r"--(?:add|del|map)-set\s+(\S+)")
 
 
 def changed_ipsets(saved: str) -> set[str]:
     """Names of sets that rules of an `iptables-save` add to or remove from."""
-    found = set()
-    for line in saved.splitlines():
-        parts = line.split()
-        for option, name in pairwise(parts):
-            if option in ("--add-set", "--del-set", "--map-set"):
-                found.add(name)
-    return found
+    return set(CHANGE.findall(saved))
 
 
 def match_set(sets: IpSets, name: str, directions: str, *, depth: int = 0) -> Test:
@@ -96,9 +99,9 @@ class SetMatch:
 
     members: IpSet
     parts: tuple[tuple[str, str], ...]
-    kept: dict[_Packet, Match] = field(default_factory=dict)
+    kept: dict[_Packet, Judgement] = field(default_factory=dict)
 
-    def __call__(self, context: Context, state: State) -> Match:
+    def __call__(self, context: Context, state: State) -> Judgement:
         """Judge one packet."""
         if not context.client_shown(state):
             return EITHER
@@ -138,42 +141,76 @@ class _UndecidedError(Exception):
     """An entry asks for what nobody knows."""
 
 
-def _membership(found: IpSet, parts: Sequence[tuple[str, str]], packet: _Packet) -> Match:
+def _membership(found: IpSet, parts: Sequence[tuple[str, str]], packet: _Packet) -> Judgement:
     by_client = any(kind in ("ip", "net") and side == packet.client for kind, side in parts)
-    plain: list[tuple[int, int]] = []
-    timed: list[tuple[int, int]] = []
-    excluded: list[tuple[int, int]] = []
-    whole = (0, (1 << (32 if packet.version == 4 else 128)) - 1)
+    plain, timed, excluded = _Spans(), _Spans(), _Spans()
+    whole = (0, (1 << BITS[packet.version]) - 1)
     try:
-        for entry in map(str.split, found.entries):
-            spans = _entry(entry[0], parts, packet)
-            if spans is None:
-                continue
-            if "nomatch" in entry:
-                excluded.append(spans or whole)
-            elif _expires(entry):
-                timed.append(spans or whole)
-            else:
-                plain.append(spans or whole)
+        for entry in map(words, found.entries):
+            span = _entry(entry[0], parts, packet)
+            if span is not None:
+                options = _options(entry[1:])
+                kind = (
+                    excluded if "nomatch" in options else timed if "timeout" in options else plain
+                )
+                kind.add(span or whole)
     except (_UndecidedError, ValueError, IndexError):
         return EITHER
     if not by_client:
         return EITHER if excluded or timed else definite(bool(plain))
-    surely = AddressSet.from_ranges(plain, packet.version)
+    surely = plain.whole(packet.version)
     if excluded:
         # the most specific entry decides
-        inner = [
-            span
-            for span in plain
-            if any(hole[0] <= span[0] and span[1] <= hole[1] for hole in excluded)
-        ]
-        holes = AddressSet.from_ranges(excluded, packet.version)
-        surely = (surely - holes) | AddressSet.from_ranges(inner, packet.version)
-    return Match(surely | AddressSet.from_ranges(timed, packet.version), ~surely)
+        inner = plain.within(excluded)
+        surely = (surely - excluded.whole(packet.version)) | inner.whole(packet.version)
+    return Match(surely | timed.whole(packet.version), ~surely)
 
 
-def _expires(entry: list[str]) -> bool:
-    return "timeout" in entry and entry[entry.index("timeout") + 1 :][:1] != ["0"]
+class _Spans:
+    """Ranges in any order, their starts and (excluded) ends apart: there can be very many."""
+
+    def __init__(self) -> None:
+        self.starts: list[int] = []
+        self.ends: list[int] = []
+
+    def add(self, span: tuple[int, int]) -> None:
+        """Add a range by its first and last member."""
+        self.starts.append(span[0])
+        self.ends.append(span[1] + 1)
+
+    def __bool__(self) -> bool:
+        return bool(self.starts)
+
+    def within(self, others: _Spans) -> _Spans:
+        """Those that lie inside one of others."""
+        found = _Spans()
+        holes = list(zip(others.starts, others.ends, strict=True))
+        for start, end in zip(self.starts, self.ends, strict=True):
+            if any(first <= start and end <= last for first, last in holes):
+                found.add((start, end - 1))
+        return found
+
+    def whole(self, version: int) -> AddressSet:
+        """Their union."""
+        return AddressSet.from_bounds(sorted(self.starts), sorted(self.ends), version)
+
+
+WITH_ARGUMENT: Final = frozenset(
+    {"comment", "packets", "bytes", "skbmark", "skbprio", "skbqueue", "timeout"}
+)
+
+
+def _options(rest: Sequence[str]) -> set[str]:
+    """The options of an entry, without their arguments; a time limit of 0 is none."""
+    found = set()
+    place = 0
+    while place < len(rest):
+        option = rest[place]
+        argument = rest[place + 1] if option in WITH_ARGUMENT else ""
+        if (option, argument) != ("timeout", "0"):
+            found.add(option)
+        place += 2 if option in WITH_ARGUMENT else 1
+    return found
 
 
 def _entry(
@@ -199,13 +236,17 @@ def _entry(
 
 def _span(value: str, version: int) -> tuple[int, int] | None:
     if "-" in value:
-        first, last = (ip_address(part) for part in value.split("-"))
-        return (int(first), int(last)) if first.version == version else None
-    network = ip_network(value, strict=False)
-    if network.version != version:
+        low, high = (ip_address(part) for part in value.split("-"))
+        if low.version != high.version or int(low) > int(high):
+            raise ValueError(value)
+        return (int(low), int(high)) if low.version == version else None
+    text, _, length = value.partition("/")
+    address = ip_address(text)
+    if address.version != version:
         return None
-    start = int(network.network_address)
-    return start, start + network.num_addresses - 1
+    free = BITS[version] - int(length or BITS[version])
+    start = int(address) >> free << free
+    return start, start + (1 << free) - 1
 
 
 def _other(kind: str, value: str, side: str, packet: _Packet) -> bool:

@@ -27,6 +27,7 @@ from ollama_audit.firewall.iptables_options import (
     argument_count,
 )
 from ollama_audit.firewall.iptables_targets import target
+from ollama_audit.firewall.lines import Lines, line_spans
 from ollama_audit.firewall.machine import ACCEPT, DROP, GOTO, JUMP, RETURN, Instruction
 from ollama_audit.firewall.program import Program, program
 
@@ -53,24 +54,26 @@ class Saved:
     name: str
     policy: str
     """`-` for a user's chain."""
-    lines: list[str] = field(default_factory=list)
+    lines: Lines
+    """Its rules, `-A` and all."""
 
 
 def parse_save(text: str) -> dict[tuple[str, str], Saved]:
     """The chains of a save by table and name, with their `-A` lines."""
     found: dict[tuple[str, str], Saved] = {}
     table = ""
-    for raw in text.splitlines():
-        line = raw.strip()
+    for start, end in line_spans(text):
+        line = text[start:end].strip()
         if line.startswith("["):
             line = line.partition("]")[2].strip()  # counters
         parts = line.split(maxsplit=2)
         if line.startswith("*"):
             table = line[1:]
         elif line.startswith(":") and len(parts) >= 2:
-            found[table, parts[0][1:]] = Saved(table, parts[0][1:], parts[1])
+            name = parts[0][1:]
+            found[table, name] = Saved(table, name, parts[1], Lines(text))
         elif line.startswith("-A ") and (table, parts[1]) in found:
-            found[table, parts[1]].lines.append(line)
+            found[table, parts[1]].lines.add(text.rindex(line, start, end))
     return found
 
 
@@ -104,7 +107,7 @@ class _Compiler:
     version: int
     users: set[str]
     sets: IpSets
-    _kept: dict[tuple[object, ...], Test] = field(default_factory=dict)
+    _kept: dict[tuple[object, ...], Require] = field(default_factory=dict)
 
     def __call__(self) -> list[Program]:
         return [
@@ -121,9 +124,7 @@ class _Compiler:
         if not parts:
             return [GiveUp("the line cannot be read")]
         parsed = _Line(parts[2:], self.version, self.sets, self._kept)
-        program: list[Instruction] = []
-        if parsed.tests:
-            program += [Require(test) for test in parsed.tests if test is not on.always]
+        program: list[Instruction] = [each for each in parsed.asked if each.test is not on.always]
         if parsed.undecided:  # last, so that it is a doubt of those alone who meet the others
             program.append(Maybe(parsed.undecided))
         final = self._target(parsed)
@@ -146,13 +147,13 @@ class _Line:
     """One rule, word by word."""
 
     def __init__(
-        self, parts: list[str], version: int, sets: IpSets, kept: dict[tuple[object, ...], Test]
+        self, parts: list[str], version: int, sets: IpSets, kept: dict[tuple[object, ...], Require]
     ) -> None:
-        """`kept` holds the tests of a chain: its rules repeat most of their options."""
+        """`kept` holds what rules of a chain ask: they repeat most of their options."""
         self.version = version
         self._kept = kept
         self.sets = sets
-        self.tests: list[Test] = []
+        self.asked: list[Require] = []
         self.undecided = ""
         """A match or option that cannot be decided; empty when there is none."""
         self.target = ""
@@ -218,8 +219,8 @@ class _Line:
                         test = make(arguments, self.version, self.sets)
                         guarded = match in ("conntrack", "connmark") and word not in STATES
                         test = on.negated(test) if negated else test
-                        self._kept[key] = on.tracked(test) if guarded else test
-                    self.tests.append(self._kept[key])
+                        self._kept[key] = Require(on.tracked(test) if guarded else test)
+                    self.asked.append(self._kept[key])
             return count
         raise ValueError(word)
 
@@ -227,7 +228,7 @@ class _Line:
         """`-m NAME`."""
         self._matches.append(name)
         if name in NEVER_MATCHES:
-            self.tests.append(on.never)
+            self.asked.append(Require(on.never))
         elif name == "rpfilter":
             self._reverse_path = set()
         elif name not in BARE_MATCHES:
@@ -235,7 +236,7 @@ class _Line:
 
     def add(self, test: Test, *, negated: bool) -> None:
         """A test that an option asks for."""
-        self.tests.append(on.negated(test) if negated else test)
+        self.asked.append(Require(on.negated(test) if negated else test))
 
     def begin_protocol(self, name: str) -> None:
         """`-p NAME`, whose options may follow without `-m`."""

@@ -104,9 +104,9 @@ class Program:
     """A rule that can be run, and where it stands."""
 
     rule: Rule
-    conditions: Sequence[Condition | Require]
+    conditions: tuple[Condition | Require, ...]
     """What it asks of packets."""
-    instructions: Sequence[Instruction]
+    instructions: tuple[Instruction, ...]
     """What happens to those that meet all of that."""
 
     @property
@@ -188,7 +188,15 @@ def program(rule: Rule, instructions: Sequence[Instruction]) -> Program:
     left += instructions[place:]
     if not WITHOUT_REGISTERS.issuperset(map(type, left)):
         left = [each for place, each in enumerate(instructions) if place not in asked]
-    return Program(rule, first + last, left)
+    only = left[0] if len(left) == 1 else None
+    then = _alone(only) if isinstance(only, Verdict) else tuple(left)
+    return Program(rule, (*first, *last), then)
+
+
+@lru_cache(maxsize=1024)
+def _alone(verdict: Verdict) -> tuple[Instruction, ...]:
+    """A verdict alone: what most rules end in, and so kept once."""
+    return (verdict,)
 
 
 QUESTIONS: Final = (Compare, Between, Lookup)

@@ -95,9 +95,10 @@ class Remembered:
         passed: Flows = {}
         for state, sources in flows.items():
             run = self._run(context, chain, state)
-            _repeat(run.journal, context.journal, sources)
+            share = _Share(sources)
+            share.note(run.journal, context.journal)
             for ordinary, through in run.passed:
-                add(passed, state._replace(ordinary=ordinary), through & sources)
+                add(passed, state._replace(ordinary=ordinary), share.of(through))
         return passed
 
     def _run(self, context: Context, chain: Chain, state: State) -> _Run:
@@ -152,13 +153,26 @@ def _changes(chain: Chain, chains: Chains) -> bool:
     return False
 
 
-def _repeat(of: Journal, into: Journal, sources: AddressSet) -> None:
-    """Note for some sources what was noted for all of them."""
-    into.decisions += (
-        decision if part is decision.sources else replace(decision, sources=part)
-        for decision in of.decisions
-        if (part := decision.sources & sources)
-    )
-    into.dropped.add(of.dropped.whole & sources)
-    into.doubtful.add(of.doubtful.whole & sources)
-    into.chosen.add(of.chosen.whole & sources)
+class _Share:
+    """What of a run concerns some of the sources; of a set that is met again, worked out once."""
+
+    def __init__(self, sources: AddressSet) -> None:
+        self.sources = sources
+        self._found: dict[int, AddressSet] = {}
+
+    def of(self, whole: AddressSet) -> AddressSet:
+        """Those of a set, which the caller keeps."""
+        if id(whole) not in self._found:
+            self._found[id(whole)] = whole & self.sources
+        return self._found[id(whole)]
+
+    def note(self, of: Journal, into: Journal) -> None:
+        """Note for these sources what was noted for all."""
+        into.decisions += (
+            decision if part is decision.sources else replace(decision, sources=part)
+            for decision in of.decisions
+            if (part := self.of(decision.sources))
+        )
+        into.dropped.add(self.of(of.dropped.whole))
+        into.doubtful.add(self.of(of.doubtful.whole))
+        into.chosen.add(self.of(of.chosen.whole))

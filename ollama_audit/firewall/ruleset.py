@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
+from itertools import repeat
 
 from ollama_audit.firewall import netlink
 from ollama_audit.firewall.answer import Rule
@@ -83,10 +85,11 @@ class Texts:
             if "incompatible" not in saved:
                 self._chains[family] = parse_save(saved)
 
-    def lines(self, family: str, table: str, chain: str, count: int) -> list[str]:
+    def lines(self, family: str, table: str, chain: str, count: int) -> Iterable[str]:
         """A chain's rules as iptables-nft-save prints them, if it prints every one of them."""
         found = self._chains.get(family, {}).get((table, chain))
-        return found.lines if found is not None and len(found.lines) == count else [""] * count
+        known = found is not None and len(found.lines) == count
+        return found.lines if found is not None and known else repeat("", count)
 
 
 class _Compiler:
@@ -97,7 +100,7 @@ class _Compiler:
         records: list[netlink.RuleRecord],
         sets: dict[netlink.SetKey, NftSet],
         decoded: dict[bytes, Instruction | None],
-        lines: list[str],
+        lines: Iterable[str],
         ipsets: IpSets,
     ) -> None:
         self.records = records
@@ -231,7 +234,7 @@ def _legacy(capture: FirewallCapture) -> Iterator[Chain]:
         if not names:
             continue
         text = need(saved)
-        missing = [name for name in names if f"*{name}" not in text.splitlines()]
+        missing = [name for name in names if not re.search(rf"(?m)^\*{re.escape(name)}$", text)]
         if missing:
             reason = f"iptables-legacy-save does not show the table {missing[0]}"
             raise UnobservedError(Unknown(reason, "iptables-legacy-save"))

@@ -15,6 +15,7 @@ import msgspec
 from ollama_audit.firewall import engines, firewalld, ufw
 from ollama_audit.firewall.answer import GIVEN, Decision, Rule
 from ollama_audit.firewall.iptables import BACKEND, parse_save
+from ollama_audit.firewall.lines import Lines
 from ollama_audit.observed import known_or
 from ollama_audit.snapshot.firewall import FirewallCapture, GivenRuleset, RulesetKind
 
@@ -99,7 +100,8 @@ def _said(whose: str, rule: Rule, text: str, capture: FirewallCapture) -> str:
 
         def lines(family: str, chain: str) -> list[str] | None:
             other = msgspec.structs.replace(rule, family=family, chain=chain)
-            return _chains(_saved(other, capture)).get((rule.table, chain))
+            found = _chains(_saved(other, capture)).get((rule.table, chain))
+            return None if found is None else list(found)
 
         return ufw.say(rule, text, lines)
     if whose == "firewalld":
@@ -149,7 +151,7 @@ def _saved_line(rule: Rule, saved: str) -> str:
 
 
 @lru_cache(maxsize=8)
-def _chains(saved: str) -> dict[tuple[str, str], list[str]]:
+def _chains(saved: str) -> dict[tuple[str, str], Lines]:
     if "incompatible" in saved:
         return {}  # iptables-nft-save leaves native rules out, or prints them as others
     return {key: chain.lines for key, chain in parse_save(saved).items()}

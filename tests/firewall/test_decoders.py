@@ -120,14 +120,13 @@ LARGE_RULES = DUMP.rules + messages.in_a_row(SERVICES, 120)
 LARGE = {
     "elements": (with_dump(elements=DUMP.elements * 300), 10 * len(DUMP.elements) * 300),
     "rules": (with_dump(rules=LARGE_RULES), 10 * len(LARGE_RULES)),
-    "iptables-save": (with_legacy(LARGE_SAVE), 20 * len(LARGE_SAVE)),
+    "iptables-save": (with_legacy(LARGE_SAVE), 10 * len(LARGE_SAVE)),
     "ipset": (
         with_legacy(filter_table("-A INPUT -m set --match-set s src -j DROP"), ipsets=LARGE_IPSET),
-        20 * len(LARGE_IPSET),
+        10 * len(LARGE_IPSET),
     ),
 }
-"""Large captures, and how many bytes each may take: ten times its own, of text twenty, since lines
-are short: a rule of sixty characters becomes a program, an entry of twenty three objects."""
+"""Large captures, and how many bytes each may take: ten times its own."""
 
 
 @pytest.mark.parametrize("kind", LARGE)

@@ -72,8 +72,10 @@ def test_conditions_are_what_their_instructions_are(name: str) -> None:
     )
     places = ((4, Phase.OPEN, "input"), (6, Phase.OPEN, "input"), (4, Phase.ANSWER, "output"))
     for rule, place in product(rules, places):
+        if place[0] == {"ip": 6, "ip6": 4}.get(rule.rule.family):
+            continue  # packets of the other family never get there
         flows = {each: AddressSet.everything(place[0]) for each in states}
-        spelled_out = Program(rule.rule, (), rule.spelled_out)
+        spelled_out = Program(rule.rule, (), tuple(rule.spelled_out))
 
         assert outcome(rule, context(*place), flows) == outcome(
             spelled_out, context(*place), flows
