@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from ollama_audit import __version__
 from ollama_audit.collect.address_lists import read_address_lists
 from ollama_audit.collect.configurations import read_configurations
@@ -17,6 +19,7 @@ from ollama_audit.collect.edge import Beyond
 from ollama_audit.collect.environment import read_environment_sources
 from ollama_audit.collect.files import read_files
 from ollama_audit.collect.later import Later
+from ollama_audit.collect.mentions import names_ollama
 from ollama_audit.collect.names import read_names
 from ollama_audit.collect.namespaces import read_namespaces
 from ollama_audit.collect.ollama import ask, unasked
@@ -207,7 +210,8 @@ def _others(
         for listener in known_or(namespace.listeners, ())
         for pid in known_or(listener.owners, ())
     }
-    return tuple(p for p in map(describe, sorted(pids - done)) if p is not None)
+    found = (process for process in map(describe, sorted(pids - done)) if process is not None)
+    return tuple(replace(each, names_ollama=names_ollama(each.pid)) for each in found)
 
 
 def _installations(units: Iterable[SystemdUnit]) -> tuple[Installation, ...]:

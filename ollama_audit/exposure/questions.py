@@ -1,8 +1,8 @@
 """Which listeners may be asked what a client without credentials gets, and which are left alone.
 
 A request must change nothing and lead to no other machine. So only those are asked whose program
-speaks HTTP or stands where web servers usually do, and where it is known to pass requests on, the
-way is followed to its end first.
+speaks HTTP, stands where web servers usually do or was told of Ollama, and where it is known to
+pass requests on, the way is followed to its end first.
 """
 
 from __future__ import annotations
@@ -141,8 +141,9 @@ def _left_alone(
     known = any(map(forwarder, processes))
     steps = onward(terrain, namespace, listener, owners) if known else ()
     if not steps:
+        told = not known and any(process.names_ollama for process in processes)
         why = "leads nowhere as it is configured" if known else "is not known to speak HTTP"
-        return _by_port(listener, f"{processes[0].name} {why}")
+        return "" if told else _by_port(listener, f"{processes[0].name} {why}")
     passed = (*seen, (namespace.inode, listener))
     reasons = (_leads(terrain, listener, step, passed) for step in steps)
     return next(filter(None, reasons), "")

@@ -13,7 +13,7 @@ from ollama_audit.observed import Observed, known_or, need
 _SERVERS = frozenset({"daphne", "granian", "gunicorn", "hypercorn", "uvicorn"})
 """What runs a Python application that is named as `package.module:application`."""
 _APPLICATION = re.compile(r"[A-Za-z_]\w*(?:\.\w+)*:\w+")
-_INTERPRETER = re.compile(r"(?:python|perl|ruby)[\d.]*|node|nodejs|bun|deno|(?:da|ba)?sh|env")
+INTERPRETER = re.compile(r"(?:python|perl|ruby)[\d.]*|node|nodejs|bun|deno|(?:da|ba)?sh|env")
 
 
 def names_of(executable: str, argv: Sequence[str]) -> tuple[str, ...]:
@@ -27,7 +27,7 @@ def names_of(executable: str, argv: Sequence[str]) -> tuple[str, ...]:
     """
     # A program may write its title there: "nginx: master process nginx -c FILE".
     words = [executable, *(word.partition(" ")[0].rstrip(":") for word in argv[:1])]
-    if any(_INTERPRETER.fullmatch(word.rpartition("/")[2]) for word in words):
+    if any(INTERPRETER.fullmatch(word.rpartition("/")[2]) for word in words):
         rest = list(argv[1:])
         while rest and rest[0][:1] == "-" and rest[0] != "-m":
             del rest[: 1 if rest[0] not in {"-c", "-e"} else len(rest)]
@@ -99,6 +99,8 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
     pid_namespace: Observed[int]
     own_mounts: Observed[bool]
     """Whether its files are not the host's: another root, not merely a private /tmp."""
+    names_ollama: bool = False
+    """Its command line, environment or script has the name of Ollama or its usual port."""
 
     @property
     def called(self) -> tuple[str, ...]:

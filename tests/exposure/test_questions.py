@@ -191,3 +191,12 @@ def test_a_proxy_in_a_container_is_followed_to_its_neighbour() -> None:
         (asked,) = [each for each in questions(snapshot) if each.port == 80]
         assert why in asked.unasked
         assert bool(asked.unasked) is bool(why)
+
+
+def test_a_program_that_was_told_of_ollama_is_asked_at_any_port() -> None:
+    relay = running("python3", "python3", "/srv/relay.py")
+
+    assert "unusual" in unasked(listener("0.0.0.0:9999", owners=PROXY), relay)
+    told = replace(relay, names_ollama=True)
+    assert unasked(listener("0.0.0.0:9999", owners=PROXY), told) == ""
+    assert "not for web servers" in unasked(listener("0.0.0.0:25", owners=PROXY), told)
