@@ -28,6 +28,9 @@ from tests.hosts import namespace
 STATE = Path(__file__).parents[1] / "captures/podman/4.3.1-rootless-bolt_state.db.gz"
 """After `podman run -d --name ollama -p 11434:11434 localhost/ollama` by a user, podman 4.3.1."""
 
+STATE_5 = STATE.with_name("5.4.2-rootless-db.sql.gz")
+"""After the same with podman 5.4.2, whose columns of type TEXT hold blobs."""
+
 HASH = "$apr1$x$y"
 
 LISTED: list[dict[str, Any]] = [
@@ -341,6 +344,19 @@ def database(tmp_path: Path, state: dict[str, Any]) -> str:
         connection.execute("INSERT INTO ContainerState VALUES (1, 3, 0, ?)", [json.dumps(state)])
     connection.close()
     return path
+
+
+def test_podmans_own_database_since_5_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "db.sql"
+    path.write_bytes(gzip.decompress(STATE_5.read_bytes()))
+
+    found = podman._containers(str(path))
+
+    assert isinstance(found, Known), found
+    (container,) = found.value
+    assert (container.name, container.image) == ("ollama", "localhost/ollama:latest")
+    assert container.ports == (PublishedPort(host_port=11434, port=11434),)
+    assert container.network_mode == "pasta"
 
 
 def test_podmans_database_since_5_is_read_from_a_copy(tmp_path: Path) -> None:

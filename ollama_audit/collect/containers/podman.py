@@ -116,11 +116,16 @@ def _sqlite(file: bytes) -> Iterator[tuple[str, str]]:
         connection.deserialize(file)
         query = "SELECT c.JSON, s.JSON FROM ContainerConfig c JOIN ContainerState s ON s.ID = c.ID"
         for config, state in connection.execute(query):
-            yield str(config), str(state)
+            yield _string(config), _string(state)
     except sqlite3.Error as error:
         raise ValueError(str(error)) from error
     finally:
         connection.close()
+
+
+def _string(value: object) -> str:
+    """A value as text: podman 5 puts blobs into its columns of type TEXT (observed with 5.4.2)."""
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
 def _container(config: dict[str, Any], state: dict[str, Any]) -> Container:
