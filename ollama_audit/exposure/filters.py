@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from ollama_audit.addresses import AddressSet
 from ollama_audit.exposure.model import PacketFilter, Zone
 from ollama_audit.exposure.terrain import Terrain
 from ollama_audit.exposure.zones import version
 from ollama_audit.firewall.answer import Decision, Effect, Query, Reach
+from ollama_audit.firewall.ports import Ports, one_of_each
+from ollama_audit.firewall.translations import port_edges
 from ollama_audit.firewall.wording import describe
 from ollama_audit.observed import Known, Observed, Unknown, known_or
 from ollama_audit.snapshot.network import Family, NetworkNamespace
 
 _UNNAMED_PORT = 47
 """Reserved by IANA and used by nothing: a port that rules do not name."""
+
+_FEW = 4
+"""So many ports are asked about one by one; of more, one of each kind that rules tell apart."""
 
 _OWNERS = ("ufw", "firewalld", "docker", "podman", "fail2ban", "libvirt", "tailscale")
 
@@ -31,7 +37,10 @@ def _filter(
     terrain: Terrain, host: NetworkNamespace, family: Family, ports: frozenset[int]
 ) -> PacketFilter:
     unnamed = list(_asked(terrain, host, family, _UNNAMED_PORT))
-    named = [reach for port in sorted(ports) for reach, _ in _asked(terrain, host, family, port)]
+    kinds = (
+        one_of_each(ports, _edges(terrain, host, family)) if len(ports) > _FEW else sorted(ports)
+    )
+    named = [reach for port in kinds for reach, _ in _asked(terrain, host, family, port)]
     dropping = [
         decision
         for reach in [*(reach for reach, _ in unnamed), *named]
@@ -47,6 +56,12 @@ def _filter(
         owners=_owners(host, dropping),
         because=shown[:4],
     )
+
+
+def _edges(terrain: Terrain, host: NetworkNamespace, family: Family) -> Ports:
+    """Ports before which the rules may do something else."""
+    work = partial(port_edges, host, version(family))
+    return terrain.memo.once("port edges", (host.inode, family), work)
 
 
 def _asked(

@@ -40,6 +40,16 @@ def members(ports: Ports) -> Iterator[int]:
         yield from range(first, last + 1)
 
 
+def one_of_each(ports: Iterable[int], edges: Ports) -> Iterator[int]:
+    """Of the ports between two edges the least, ascending."""
+    seen = set()
+    for port in sorted(ports):
+        kind = (edges & spans([(0, port)])).bit_count()
+        if kind not in seen:
+            seen.add(kind)
+            yield port
+
+
 def parted(ports: Ports, edges: Ports) -> Iterator[tuple[int, int]]:
     """The ranges of a set, cut before every port of `edges`."""
     for first, last in runs(ports):

@@ -33,7 +33,7 @@ from ollama_audit.firewall.effects import (
 from ollama_audit.firewall.hooks import DESTINATION_HOOKS
 from ollama_audit.firewall.instructions import Load, Require
 from ollama_audit.firewall.machine import GOTO, JUMP, Instruction
-from ollama_audit.firewall.ports import EVERY_PORT, Ports
+from ollama_audit.firewall.ports import EVERY_PORT, NO_PORT, Ports
 from ollama_audit.firewall.program import Program
 from ollama_audit.firewall.reach import compiled
 from ollama_audit.observed import Unknown
@@ -100,6 +100,19 @@ def translations(namespace: NetworkNamespace) -> Translations | Unknown:
     reasons = [walk.reason for walk in walks if walk.reason]
     edges = walks[0].reader.edges | walks[1].reader.edges
     return Translations(tuple(found), edges, reasons[0] if reasons else "")
+
+
+def port_edges(namespace: NetworkNamespace, version: int) -> Ports:
+    """Ports before which what the rules of an IP version do may change; all where that is not told.
+
+    Between two edges all ports fare alike, but for where a translation that keeps the port leads.
+    """
+    filtering = compiled(namespace)
+    if isinstance(filtering, Unknown):
+        return NO_PORT
+    walk = _Walk(filtering.hooks.chains, version)
+    walk.note_all()
+    return EVERY_PORT if walk.reason else walk.reader.edges
 
 
 def _translates(capture: FirewallCapture) -> bool:
