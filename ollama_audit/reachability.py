@@ -65,10 +65,8 @@ def in_doubt(exposure: Exposure, zone: Zone) -> Iterator[Unknown]:
             continue
         for part in endpoint.toward(zone):
             if part.extent is Extent.UNKNOWN or part.uncertain:
-                where = listed(part.uncertain) if len(part.uncertain) <= MOST else zone.who
-                where = where or zone.who
                 why = "; ".join(part.because) or "the deciding rule is not understood"
-                reason = f"whether {where} gets to {endpoint.id} is not known: {why}"
+                reason = f"whether {_uncertain(part)} can reach {endpoint.id} is not known: {why}"
                 yield Unknown(reason, f"endpoint {endpoint.id}", part.cure)
             if not part.open:
                 continue
@@ -80,6 +78,12 @@ def in_doubt(exposure: Exposure, zone: Zone) -> Iterator[Unknown]:
                 reason = f"it is not known whether {endpoint.id} asks for a login: {why}"
                 yield Unknown(reason, _path(endpoint), part.cure)
     yield from map(as_unknown, exposure.gaps)
+
+
+def _uncertain(part: ZoneReach) -> str:
+    """Of whom it is not known: a few networks by name, else the zone that they are in."""
+    few = 0 < len(part.uncertain) <= MOST and part.family.everything not in part.uncertain
+    return listed(part.uncertain) if few else part.zone.who
 
 
 def reachable_from(

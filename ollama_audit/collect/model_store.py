@@ -7,6 +7,7 @@ JSON files that name layers by media type and digest.
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -38,7 +39,8 @@ def capabilities_of(name: str, store: Observed[str]) -> Observed[frozenset[str]]
         found.add("vision")
     digest = layers.get("template")
     if digest is None:
-        return Unknown("the template is inside the model file, which is not read", path)
+        reason = "the template is inside the model file, which is not read"
+        return Unknown(reason, path, f"ollama show {shlex.quote(name)}")
     template = read_text(f"{store.value}/blobs/{digest}", limit=_TEMPLATE_LIMIT)
     if isinstance(template, Unknown):
         return template

@@ -109,6 +109,10 @@ class _Trail:
         return found
 
 
+_MOST_DOUBTS = 6
+"""More rules that are not understood are told of all whom one of them concerns."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Attempt:
     """An attempt that the packet filter of a namespace has answered for."""
@@ -127,8 +131,42 @@ class _Attempt:
         if rest := self.reach.unknown - _union((e.possibly for e in self.reach.ends), self.reach):
             found += self._unclear(rest)
         if self.reach.unknown:
-            found = [_explained(arrival, self.reach) for arrival in found]
+            found = [part for arrival in found for part in self._explained(arrival)]
         return found
+
+    def _explained(self, arrival: Arrival) -> list[Arrival]:
+        """An arrival; apart, with why, those of whom the filter cannot say that it happens."""
+        doubtful = (arrival.possibly - arrival.surely) & self.reach.unknown
+        told = [
+            replace(
+                arrival.within(sources),
+                because=tuple(dict.fromkeys([*arrival.because, *reasons])),
+                cure=arrival.cure or self.reach.cure,
+            )
+            for sources, reasons in self._doubts(doubtful)
+        ]
+        others = arrival.possibly - doubtful
+        return [*told, arrival.within(others)] if others else told
+
+    def _doubts(self, doubtful: AddressSet) -> list[tuple[AddressSet, tuple[str, ...]]]:
+        """Why it cannot be said, of each part of the sources for which the reasons are the same."""
+        unclear = [d for d in self.reach.decisions if d.effect is Effect.UNKNOWN]
+        parts = [(doubtful, self.reach.reasons)] if doubtful else []
+        if not parts or not 0 < len(unclear) <= _MOST_DOUBTS:
+            return parts
+        parts = [(doubtful, ())]
+        for decision in unclear:
+            why = describe(decision, self.namespace.firewall)
+            parts = [
+                each
+                for sources, reasons in parts
+                for each in (
+                    (sources & decision.sources, (*reasons, why)),
+                    (sources - decision.sources, reasons),
+                )
+                if each[0]
+            ]
+        return [(sources, reasons or self.reach.reasons) for sources, reasons in parts]
 
     def _unclear(self, rest: AddressSet) -> list[Arrival]:
         """Where those end of which the filter cannot say whether and where."""
@@ -264,14 +302,6 @@ def _nowhere(end: End, reason: str, cure: str = "") -> Arrival:
         because=(reason,),
         cure=cure,
     )
-
-
-def _explained(arrival: Arrival, reach: Reach) -> Arrival:
-    """The arrival with why the filter cannot say whether it happens."""
-    if not arrival.possibly - arrival.surely:
-        return arrival
-    because = tuple(dict.fromkeys([*arrival.because, *reach.reasons]))
-    return replace(arrival, because=because, cure=arrival.cure or reach.cure)
 
 
 def _place(end: End) -> str:

@@ -36,6 +36,8 @@ class _Tally:
     because: dict[str, None] = field(default_factory=dict)
     doubts: dict[str, None] = field(default_factory=dict)
     cure: str = ""
+    doubted_at: str = ""
+    """Address and port of the first attempt of which it is not known where it ends."""
 
 
 class Survey:
@@ -127,6 +129,7 @@ class Survey:
             if (arrival.possibly - arrival.surely) & group.wider:
                 tally.doubts.update(dict.fromkeys(arrival.because))
                 tally.cure = tally.cure or arrival.cure
+                tally.doubted_at = tally.doubted_at or _at(query)
         subject = surely or group.core or group.wider
         tally.because.update(dict.fromkeys(deciding(namespace, found, int(subject.witness()))))
 
@@ -174,8 +177,22 @@ def _zone_reach(zone: Zone, family: Family, tally: _Tally) -> ZoneReach:
         destinations=tuple(tally.destinations),
         external=tuple(tally.external),
         because=tuple(dict.fromkeys((*(tally.doubts if uncertain else ()), *tally.because))),
-        cure=tally.cure if uncertain else "",
+        cure=tally.cure or _try(tally) if uncertain else "",
     )
+
+
+def _at(query: Query) -> str:
+    return (
+        f"[{query.address}]:{query.port}"
+        if ":" in query.address
+        else (f"{query.address}:{query.port}")
+    )
+
+
+def _try(tally: _Tally) -> str:
+    """What settles what no reading does: a client of theirs that tries."""
+    at = tally.doubted_at
+    return f"curl -m 3 http://{at}/api/version on a machine there" if at else ""
 
 
 def outside(forwarding: Forwarding, port: int) -> str:

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from ollama_audit.firewall import engines, firewalld, ufw
-from ollama_audit.firewall.answer import GIVEN, Decision, Rule
+from ollama_audit.firewall.answer import GIVEN, Decision, Effect, Rule
 from ollama_audit.firewall.iptables import BACKEND, parse_save
 from ollama_audit.firewall.lines import Lines
 from ollama_audit.observed import known_or
@@ -41,10 +41,16 @@ CHAIN = re.compile(r"chain (\S+) \{")
 
 
 def describe(decision: Decision, capture: FirewallCapture) -> str:
-    """One line for people: where the rule stands, and what it says."""
+    """One line for people: where the rule stands, what it says, and what is doubtful about it."""
     rule = decision.rule
     if rule is None:
         return decision.detail or f"the kernel's routing: {decision.effect}"
+    doubt = decision.effect is Effect.UNKNOWN
+    why = f": {decision.detail or 'whether it matches cannot be said'}" if doubt else ""
+    return f"{_line(decision, rule, capture)}{why}"
+
+
+def _line(decision: Decision, rule: Rule, capture: FirewallCapture) -> str:
     text = rule_text(rule, capture)
     place = f"{_program(rule, capture)} {rule.family} {rule.table} {rule.chain}"
     whose = owner(rule, capture)

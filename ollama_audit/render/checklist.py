@@ -56,7 +56,11 @@ def _entry(finding: Finding, style: Style) -> list[str]:
     word = WORDS[finding.status]
     status = f"  {style.paint(word, PAINTS[finding.status])}{' ' * (9 - len(word))}"
     severity = f" ({finding.severity})" if finding.status is Status.FAIL else ""
-    lines = [f"{status}{style.paint(finding.rule, Paint.BOLD)}{severity}"]
+    lines = [f"{status}{style.paint(finding.rule, Paint.BOLD)}"]
+    if len(_HANG + finding.rule + severity) <= style.width:
+        lines[0] += severity
+    else:
+        lines.append(_HANG + severity.strip())
     lines += style.wrap(finding.summary, _HANG)
     if finding.status in (Status.PASS, Status.NOT_APPLICABLE):
         return lines

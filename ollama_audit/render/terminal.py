@@ -14,6 +14,7 @@ from ollama_audit.render.checklist import areas
 from ollama_audit.render.text import Paint, Style, columns
 from ollama_audit.report import Finding, Report, Score
 from ollama_audit.verdict import Stance, Verdict, judge
+from ollama_audit.words import plural
 
 ROWS = 23
 """Of a terminal with 24: the last is the next prompt's."""
@@ -40,6 +41,8 @@ SEVERITY_PAINTS = {
 }
 
 GRADE_PAINTS = {"A": Paint.GOOD, "B": Paint.GOOD, "D": Paint.BAD, "F": Paint.BAD}
+
+_COPIED = ("ollama-audit", "sudo ", "curl ", "openssl ")
 
 _UNREAD = (Status.UNKNOWN, Status.ERROR)
 
@@ -147,8 +150,8 @@ def _counts(report: Report, style: Style) -> list[str]:
     ]
     parts += [f"{tally[Status.MANUAL]} manual"] if tally[Status.MANUAL] else []
     parts += [f"{tally[Status.WAIVED]} waived"] if tally[Status.WAIVED] else []
-    rules = len(report.findings)
-    return style.wrap(f"{rules} rule{'s' * (rules != 1)}: {' · '.join(parts)}", "  ", "    ")
+    rules = plural(len(report.findings), "rule")
+    return style.wrap(f"{rules}: {' · '.join(parts)}", "  ", "    ")
 
 
 def _faults(findings: Sequence[Finding]) -> list[Finding]:
@@ -237,7 +240,8 @@ def _next(report: Report, verdict: Verdict, style: Style, *, whole: bool = False
     if verdict.cure and verdict.cure not in cures:
         cures[verdict.cure] += 0
     for cure, count in cures.most_common(1):
-        steps.append((cure, f"reads {count} more rule{'s' * (count != 1)}" if count else ""))
+        verb = "reads" if "ollama-audit" in cure else "settles"
+        steps.append((cure, f"{verb} {plural(count, 'more rule')}" if count else ""))
     faults = _faults(report.findings)
     if any(finding.remedies for finding in report.findings):
         steps.append(("ollama-audit remediate", "show the fixes, changes nothing"))
@@ -250,5 +254,10 @@ def _next(report: Report, verdict: Verdict, style: Style, *, whole: bool = False
     for command, what in steps:
         lead = "        " if lines else "  Next  "
         line = f"{lead}{style.plain(command):<{width}}"
-        lines.append(line + what if len(line + what) <= style.width else line)
+        if len(line + what) <= style.width:
+            lines.append(line + what)
+        elif command.startswith(_COPIED):
+            lines.append(line)  # a command stays whole, to be copied
+        else:
+            lines += style.wrap(command, lead, "        ")
     return lines

@@ -131,6 +131,12 @@ def _evidence(endpoint: Endpoint) -> Evidence:
     return Evidence(endpoint.id, f"{way}: a request for a foreign name is answered")
 
 
+def _reachable(endpoint: Endpoint) -> str:
+    """Where somebody may try: the first address at which it is reached, else as it listens."""
+    at = next((to for part in endpoint.reach for to in part.destinations), endpoint.address)
+    return f"[{at}]:{endpoint.port}" if ":" in at else f"{at}:{endpoint.port}"
+
+
 def _doubt(host: Host, endpoint: Endpoint) -> Unknown:
     if endpoint.host_check is BrowserCheck.NONE:
         asks = "; ".join(endpoint.login_because) or "its configuration could not be read"
@@ -138,5 +144,6 @@ def _doubt(host: Host, endpoint: Endpoint) -> Unknown:
         return Unknown(f"whether {endpoint.id} {what}: {asks}", endpoint.id)
     probes = host.snapshot.probes
     cure = probes.cure if isinstance(probes, Unknown) else ""
+    cure = cure or f"curl -H 'Host: stranger.example' http://{_reachable(endpoint)}/api/version"
     reason = f"whether {endpoint.id} answers to any host name: it did not say so when asked"
     return Unknown(reason, endpoint.id, cure)

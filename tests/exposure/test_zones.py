@@ -8,11 +8,11 @@ import pytest
 from msgspec.structs import replace
 
 from ollama_audit.exposure.assess import assess
-from ollama_audit.exposure.model import Extent, Zone, ZoneReach
+from ollama_audit.exposure.model import Exposure, Extent, Zone, ZoneReach
 from ollama_audit.exposure.zones import sources_behind
 from ollama_audit.observed import Known
 from ollama_audit.snapshot.network import Family
-from tests.exposure.networked import link, space
+from tests.exposure.networked import default, link, space
 from tests.hosts import host, namespaces
 
 
@@ -37,19 +37,27 @@ def test_no_client_has_a_broadcast_address_or_ours(own: str, nobody: str, somebo
 ALLOW = "-A INPUT -s {} -p tcp -m tcp --dport 11434 -j ACCEPT"
 
 
-def lan(*allowed: str, policy: str = "DROP") -> ZoneReach:
-    """Who of 192.168.1.0/24 gets in where these and nobody else are let in."""
-    rules = "\n".join(map(ALLOW.format, allowed))
+def allowing(*rules: str, policy: str = "DROP") -> Exposure:
+    """A host on 192.168.1.0/24, and on the internet, with these rules for what comes in."""
+    written = "\n".join(rules)
     answers = "-A OUTPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT"
-    saved = f"*filter\n:INPUT {policy} [0:0]\n:OUTPUT ACCEPT [0:0]\n{rules}\n{answers}\nCOMMIT\n"
-    found = space(link("192.168.1.10/24"), routes=(), listening="0.0.0.0:11434")
+    saved = f"*filter\n:INPUT {policy} [0:0]\n:OUTPUT ACCEPT [0:0]\n{written}\n{answers}\nCOMMIT\n"
+    found = space(
+        link("192.168.1.10/24", "198.51.100.10/32"),
+        routes=(default("192.168.1.1"),),
+        listening="0.0.0.0:11434",
+    )
     capture = replace(
         found.firewall,
         legacy_tables=Known(("filter",), "test"),
         iptables_legacy_save=Known(saved, "test"),
     )
-    snapshot = host(namespaces=namespaces(replace(found, firewall=capture))).snapshot
-    (endpoint,) = assess(snapshot).endpoints
+    return assess(host(namespaces=namespaces(replace(found, firewall=capture))).snapshot)
+
+
+def lan(*allowed: str, policy: str = "DROP") -> ZoneReach:
+    """Who of 192.168.1.0/24 gets in where these and nobody else are let in."""
+    (endpoint,) = allowing(*map(ALLOW.format, allowed), policy=policy).endpoints
     (part,) = endpoint.toward(Zone.LAN)
     return part
 
@@ -82,3 +90,31 @@ def test_where_no_rule_decides_it_is_the_policy_of_the_incoming_chain() -> None:
 
 def test_what_keeps_them_out_is_told() -> None:
     assert lan().because == ("iptables-legacy ip filter INPUT: policy drop",)
+
+
+LIMIT = "-A INPUT -s {} -p tcp -m tcp --dport 11434 -m limit --limit 5/sec -j ACCEPT"
+
+
+def test_a_doubt_is_told_of_those_whom_it_concerns_with_the_rule_as_its_owner_prints_it() -> None:
+    """A rule for the internet is no reason why a neighbour may or may not get in."""
+    near, far = LIMIT.format("192.168.1.0/24"), LIMIT.format("203.0.113.0/24")
+    four = [
+        next(part for part in endpoint.toward(zone) if part.family is Family.IPV4)
+        for endpoint in allowing(near, far).endpoints
+        for zone in (Zone.LAN, Zone.INTERNET)
+    ]
+
+    told = ["; ".join(part.because) for part in four]
+
+    assert near in told[0]
+    assert "whether `limit` matches cannot be said" in told[0]
+    assert far not in told[0]
+    assert far in told[1]
+    assert near not in told[1]
+
+
+def test_what_no_reading_settles_a_client_of_theirs_does() -> None:
+    (endpoint,) = allowing(LIMIT.format("192.168.1.0/24")).endpoints
+    (part,) = [each for each in endpoint.toward(Zone.LAN) if each.family is Family.IPV4]
+
+    assert part.cure == "curl -m 3 http://192.168.1.10:11434/api/version on a machine there"

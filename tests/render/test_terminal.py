@@ -137,6 +137,26 @@ def test_unread_rules_are_named_with_the_command_that_reads_them() -> None:
     assert "sudo ollama-audit   reads 2 more rules" in text
 
 
+def test_what_helps_and_is_no_command_is_wrapped() -> None:
+    cure = "look at the tunnel's public hostnames and access policies in its provider's dashboard"
+    text = render(report(finding("a", Status.UNKNOWN, cure=cure)), Style(width=60))
+    assert cure in " ".join(text.split())
+    assert all(len(line) <= 60 for line in text.splitlines())
+
+
+def test_a_command_that_reads_nothing_settles_a_rule() -> None:
+    cure = "curl -m 3 http://192.0.2.1/api/version on a machine there"
+    text = render(report(finding("a", Status.UNKNOWN, cure=cure)), Style(width=100))
+    assert f"{cure}   settles 1 more rule" in text
+
+
+def test_a_severity_that_does_not_fit_beside_its_rule_stands_below() -> None:
+    failed = report(finding("container-published-here", Status.FAIL, severity=Severity.CRITICAL))
+    lines = render(failed, Style(width=40), whole=True).splitlines()
+    at = lines.index("  FAIL     container-published-here")
+    assert lines[at + 1].strip() == "(critical)"
+
+
 def test_remediate_is_offered_only_when_something_can_be_remedied() -> None:
     assert "remediate" in render(report(failure("a", remedy="bind to loopback")), Style())
     assert "remediate" not in render(report(failure("a")), Style())
