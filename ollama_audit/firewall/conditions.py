@@ -94,6 +94,23 @@ class AllOf:
         return result
 
 
+@dataclass(frozen=True, slots=True)
+class Ordinarily:
+    """What holds, or does not, for clients who do nothing to change that."""
+
+    holds: bool
+
+    def __call__(self, context: Context, state: State) -> Match:
+        """Judge one packet."""
+        context.chosen = True
+        return definite(self.holds) if state.ordinary else EITHER
+
+
+def ordinarily(*, holds: bool) -> Test:
+    """It holds, or does not, for clients who do nothing to change that."""
+    return Ordinarily(holds)
+
+
 def all_of(tests: Sequence[Test]) -> Test:
     """Every one of them."""
     return AllOf(tests)
@@ -244,6 +261,71 @@ def tracked(test: Test) -> Test:
 def original_source(addresses: AddressSet) -> Test:
     """`--ctorigsrc`."""
     return lambda _context, _state: addresses
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """xt_recent puts the client on a list of its own, or asks whether it is on it."""
+
+    name: str
+    sets: bool
+
+    @property
+    def listing(self) -> tuple[str, str]:
+        """The list, as `Context.settled` has it."""
+        return "recent", self.name
+
+    def __call__(self, context: Context, state: State) -> Match:
+        """Judge one packet: nobody is on the list who did nothing for it."""
+        if self.sets:
+            return ALWAYS
+        context.chosen = True
+        return NEVER if context.settled(self.listing, state) else EITHER
+
+
+def recent(name: str, sets: int, hits: int) -> Test:
+    """`-m recent`; how often a client may come is not to be told from how often it came."""
+    return Recent(name, bool(sets)) if sets or not hits else anything
+
+
+def owner(low: int, high: int) -> Test:
+    """`-m owner --uid-owner` (net/netfilter/xt_owner.c).
+
+    Clients of this host are whoever they choose; ordinary ones are no user that a rule names.
+    """
+
+    def test(context: Context, state: State) -> Match:
+        if context.hook != "output":
+            return EITHER
+        if context.answering:
+            users = context.host.users_at(state.target_port)
+            inside = {low <= user <= high for user in users}
+            return definite(inside.pop() if len(inside) == 1 else None)
+        context.chosen = True
+        named = low == high and low != 0
+        return NEVER if state.ordinary and named else EITHER
+
+    return test
+
+
+ORDINARY_SEGMENTS: Final = (536, 65495)
+"""From what RFC 9293 (3.7.1) takes for granted to what loopback has."""
+
+
+def segment_size(low: int, high: int) -> Test:
+    """`-m tcpmss`: the maximum segment size that a SYN names is in a range."""
+
+    def test(context: Context, state: State) -> Match:
+        if context.phase is Phase.CONFIRM:
+            return NEVER  # it has no such option
+        context.chosen = True
+        first, last = ORDINARY_SEGMENTS
+        within_all, within_none = low <= first and last <= high, high < first or last < low
+        if not state.ordinary or not (within_all or within_none):
+            return EITHER
+        return definite(within_all)
+
+    return test
 
 
 @dataclass(frozen=True, slots=True)

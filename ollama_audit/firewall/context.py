@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 from ollama_audit.addresses import BITS, AddressSet
 from ollama_audit.firewall.answer import Decision, Effect, Rule
 from ollama_audit.firewall.bits import CLIENT, UNKNOWN_FIELD, Value
@@ -139,6 +141,19 @@ class Context:
     def service(self, state: State) -> Value:
         """The other end of the packet, as bytes."""
         return address_bytes(state.address, self.version)
+
+    def settled(self, listing: Hashable, state: State) -> bool:
+        """Whether a list that rules write to is for this client as it was captured.
+
+        It is for clients who do nothing to get on it, nor off it; and connecting is nothing of the
+        kind, unless a rule that writes to it may be about the port. Whoever asks has to ask for
+        the client's choice as well.
+        """
+        ports = (state.original_port, state.port, state.target_port)
+        written = self.host.written(listing) if state.ordinary else 0
+        return state.ordinary and all(
+            port is not None and not written >> port & 1 for port in ports
+        )
 
     def note(
         self, effect: Effect, sources: AddressSet, rule: Rule | None, detail: str = ""

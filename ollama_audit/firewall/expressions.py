@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Final
 
+from ollama_audit.firewall import allowances
 from ollama_audit.firewall import conditions as on
 from ollama_audit.firewall.effects import (
     DoNotTrack,
@@ -24,6 +25,7 @@ from ollama_audit.firewall.effects import (
 )
 from ollama_audit.firewall.fields import (
     META,
+    USER_KEY,
     chosen_in,
     connection,
     payload,
@@ -31,6 +33,7 @@ from ollama_audit.firewall.fields import (
     unknown,
 )
 from ollama_audit.firewall.instructions import (
+    AddTo,
     Between,
     Compare,
     Constant,
@@ -40,6 +43,7 @@ from ollama_audit.firewall.instructions import (
     Lookup,
     Mask,
     Maybe,
+    Ordinarily,
     Require,
     RouteLookup,
     SetByNumber,
@@ -59,7 +63,8 @@ from ollama_audit.firewall.netlink import (
     signed,
     text,
 )
-from ollama_audit.firewall.sets import NftSet
+from ollama_audit.firewall.sets import STATELESS, NftSet
+from ollama_audit.firewall.state import Phase
 from ollama_audit.firewall.xtables import decode_match, decode_target
 
 
@@ -197,12 +202,19 @@ def _meta(parts: Attributes, scope: Scope) -> Instruction | None:
     del scope
     key = number(parts[2])
     if 1 in parts:
-        return Load(_register(parts[1]), META.get(key, unknown))
+        return load_meta(_register(parts[1]), key)
     if key == MARK_KEY:
         return SetMark(_register(parts[3]), connection=False)
     if key in IGNORED_META_WRITES:
         return None
     raise UnsupportedError(f"sets key {key}")
+
+
+def load_meta(register: int, key: int) -> Load:
+    """Load what the kernel knows of a packet beside its bytes (NFT_META_*)."""
+    if key == USER_KEY:
+        return Load(register, META[key], chosen=frozenset({Phase.OPEN, Phase.CONFIRM}))
+    return Load(register, META.get(key, unknown))
 
 
 HARMLESS_WRITES: Final = {("ip", 1), ("ip", 8), ("ip6", 7), ("ip6", 0), ("ip6", 1)}
@@ -350,6 +362,40 @@ HARMLESS_OBJECTS, DOUBTFUL_OBJECTS = frozenset({1, 3, 7, 8, 9}), frozenset({2, 4
 """Counters, helpers, timeouts, secmarks, expectations; quotas, limits, connection limits."""
 
 
+def _limit(parts: Attributes, scope: Scope) -> Instruction:
+    del scope
+    return Ordinarily("limit", allowances.nft_limit(parts))
+
+
+def _connection_limit(parts: Attributes, scope: Scope) -> Instruction:
+    del scope
+    return Ordinarily("connlimit", allowances.nft_connection_limit(parts))
+
+
+DELETES = 2
+"""NFT_DYNSET_OP_DELETE."""
+
+
+def _dynset(parts: Attributes, scope: Scope) -> Instruction:
+    """Add to a set, or take out of it; each element may have a limit of its own."""
+    record = scope.record
+    limits = [parts[7]] if 7 in parts else []
+    limits += [bytes(payload_) for _, payload_ in attribute_list(parts.get(10, b""))]
+    holds = None if number(parts.get(3, b"")) == DELETES else True
+    for limit in limits:
+        expression = attributes(limit)
+        name, inner = text(expression[1]), attributes(expression[2]) if 2 in expression else {}
+        if name == "limit":
+            holds = allowances.nft_limit(inner)
+        elif name == "connlimit":
+            holds = allowances.nft_connection_limit(inner, allowances.FROM_ONE)
+        elif name not in STATELESS:
+            holds = None
+    if len(limits) > 1 or number(parts.get(9, b"")) & 1:  # NFT_DYNSET_F_INV
+        holds = None
+    return AddTo("dynset", holds, (record.family, record.table, text(parts[1])))
+
+
 def _objref(parts: Attributes, scope: Scope) -> Instruction | None:
     del scope
     kind = number(parts[1]) if 1 in parts else 0
@@ -451,10 +497,10 @@ DECODERS: Final[dict[str, Decoder]] = {
     "immediate": _immediate,
     "lookup": _lookup,
     "fib": _fib,
-    "limit": _maybe("limit"),
+    "limit": _limit,
     "quota": _maybe("quota"),
-    "connlimit": _maybe("connlimit"),
-    "dynset": _maybe("dynset"),
+    "connlimit": _connection_limit,
+    "dynset": _dynset,
     "objref": _objref,
     "reject": _reject,
     "notrack": _notrack,

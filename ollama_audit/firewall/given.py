@@ -248,9 +248,10 @@ def _made_by_iptables(statement: Json) -> bool:
 def _ipsets(capture: FirewallCapture) -> dict[str, IpSet]:
     found = parse_ipsets(known_or(capture.ipsets, ""))
     for ruleset in capture.given:
-        for name in changed_ipsets(ruleset.text) if ruleset.kind in SAVES else ():
+        changed = changed_ipsets(ruleset.text) if ruleset.kind in SAVES else {}
+        for name, ports in changed.items():
             if name in found:
-                found[name].changes = True
+                found[name].changes |= ports
     return found
 
 

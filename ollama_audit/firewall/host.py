@@ -7,12 +7,12 @@ running kernel.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Hashable, Iterable
 from ipaddress import ip_address, ip_network
 from typing import Final, NamedTuple
 
 from ollama_audit.addresses import BITS, AddressSet
-from ollama_audit.observed import need
+from ollama_audit.observed import known_or, need
 from ollama_audit.snapshot.network import (
     Family,
     Interface,
@@ -88,6 +88,9 @@ class Host:
             version: any(rule.source or rule.other for rule in found)
             for version, found in self._rules.items()
         }
+        self._listeners = known_or(namespace.listeners, ())
+        self.written: Callable[[Hashable], int] = lambda _: 0
+        """The ports about which rules may be that put clients on a list, as a set of bits."""
         self._local: dict[tuple[int, str], AddressSet] = {}
         self._broadcast: AddressSet | None = None
         self._tables: dict[tuple[int, int], list[Destinations]] = {}
@@ -128,6 +131,20 @@ class Host:
                 address.network
                 for address in self.interfaces[interface].addresses
                 if address.family is FAMILY[version] and not address.ip.is_link_local
+            ),
+            version,
+        )
+
+    def routed(self, version: int, interface: str) -> AddressSet:
+        """The networks behind an interface: routed to it by more than a default route's halves."""
+        return AddressSet.from_ranges(
+            (
+                _range_of(route)
+                for route in self._routes
+                if route.family is FAMILY[version]
+                and route.type == "unicast"
+                and route.prefix_length > 1
+                and interface in map(self.names.get, route.interfaces)
             ),
             version,
         )
@@ -173,6 +190,10 @@ class Host:
                             found = found | AddressSet.single(last, 4)
             self._broadcast = found
         return self._broadcast
+
+    def users_at(self, port: int | None) -> frozenset[int]:
+        """Whose sockets listen at a port."""
+        return frozenset(each.uid for each in self._listeners if each.port == port)
 
     # Sysctls
 

@@ -6,6 +6,7 @@ net/netfilter/nft_{cmp,range,bitwise,byteorder,immediate,lookup,fib,meta,payload
 from __future__ import annotations
 
 import sys
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ from ollama_audit.firewall.bits import (
     ordered,
 )
 from ollama_audit.firewall.conditions import Address, Test
+from ollama_audit.firewall.context import Context
 from ollama_audit.firewall.effects import give_verdict
 from ollama_audit.firewall.fields import Field, fib
 from ollama_audit.firewall.machine import CONTINUE, Machine, Reader, World
@@ -30,13 +32,14 @@ from ollama_audit.firewall.match import (
     Match,
     as_match,
     both,
+    definite,
     judgement,
     opposite,
     restrict,
 )
 from ollama_audit.firewall.netlink import MalformedError
 from ollama_audit.firewall.sets import Hit, NftSet
-from ollama_audit.firewall.state import Phase
+from ollama_audit.firewall.state import Phase, State
 from ollama_audit.firewall.view import View
 
 
@@ -235,6 +238,12 @@ class Lookup(Reader):
         except (MalformedError, KeyError):
             return frozenset()  # it leads nowhere, see `run`
 
+    def of(self, context: Context, state: State) -> Lookup:
+        """The lookup as it is for these clients: in the set as captured, if nothing changes it."""
+        if not self.set.fluid or not context.settled(self.set.key, state):
+            return self
+        return Lookup(self.set.as_captured, self.source, self.target, self.negated)
+
     def match(self, value: Value | bytes, version: int) -> Judgement:
         """For which sources a value is in the set.
 
@@ -246,6 +255,12 @@ class Lookup(Reader):
         return judgement(~found if self.negated else found)
 
     def run(self, machine: Machine, world: World) -> bool:
+        if self.set.fluid:
+            machine.fork_by_choice(world)
+        return self.of(machine.context, world.state).carry_out(machine, world)
+
+    def carry_out(self, machine: Machine, world: World) -> bool:
+        """Look the key up."""
         version = machine.context.version
         key = world.read(self.source, self.set.record.key_length)
         try:
@@ -331,6 +346,27 @@ class Maybe(Reader):
     def run(self, machine: Machine, world: World) -> bool:
         detail = f"whether `{self.what}` matches cannot be said" if self.what else ""
         return machine.maybe(world, detail)
+
+
+@dataclass(frozen=True, slots=True)
+class Ordinarily(Maybe):
+    """A match that holds, or does not, for clients who do nothing to change that."""
+
+    holds: bool | None = None
+    """None: it cannot be said of them either."""
+
+    def run(self, machine: Machine, world: World) -> bool:
+        if self.holds is None or not world.state.ordinary:
+            return Maybe.run(self, machine, world)
+        machine.fork_by_choice(world)
+        return machine.decide(world, definite(self.holds))
+
+
+@dataclass(frozen=True, slots=True)
+class AddTo(Ordinarily):
+    """Put the client on a list; the rule ends when that is full, or a rate is not kept."""
+
+    listing: Hashable = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from ollama_audit.firewall.conditions import Test, any_of, anything
 from ollama_audit.firewall.context import Context
 from ollama_audit.firewall.lines import Lines, line_spans
 from ollama_audit.firewall.match import EITHER, Judgement, Match, definite
+from ollama_audit.firewall.ports import EVERY_PORT, NO_PORT, Ports, spans
 from ollama_audit.firewall.state import State
 
 
@@ -24,15 +25,17 @@ class IpSet:
     kind: str
     entries: Lines
     """As they stand behind the name of the set; a set can have very many."""
-    changes: bool = False
-    """A rule adds to it or removes from it."""
+    expires: bool = False
+    """Entries may go by themselves."""
+    changes: Ports = NO_PORT
+    """The ports about which rules may be that add to it or remove from it."""
 
 
 IpSets = Mapping[str, IpSet]
 
 MODELLED = {
     *("hash:ip", "hash:net", "hash:ip,port", "hash:net,port", "hash:net,iface", "bitmap:port"),
-    "bitmap:ip",
+    *("bitmap:ip", "hash:ip,port,ip", "hash:ip,port,net", "hash:net,net", "hash:net,port,net"),
 }
 
 
@@ -61,24 +64,37 @@ def parse_ipsets(text: str) -> dict[str, IpSet]:
         if not name.isalnum():
             name = "".join(words(name))
         if command[1] == "create":
-            found[name] = IpSet(text[command.end() : end].split(maxsplit=1)[0], Lines(text))
+            kind, *options = text[command.end() : end].split()
+            found[name] = IpSet(kind, Lines(text), expires="timeout" in options)
         elif name in found:
             found[name].entries.add(command.end())
     return found
 
 
-CHANGE: Final = re.compile(r"--(?:add|del|map)-set\s+(\S+)")
+CHANGE: Final = re.compile(r"(?m)^.*--(?:add|del|map)-set\s+(\S+).*$")
 
 
-def changed_ipsets(saved: str) -> set[str]:
-    """Names of sets that rules of an `iptables-save` add to or remove from."""
-    return set(CHANGE.findall(saved))
+def changed_ipsets(saved: str) -> dict[str, Ports]:
+    """The sets that rules of an `iptables-save` add to or remove from, with those rules' ports."""
+    found: dict[str, Ports] = {}
+    for line in CHANGE.finditer(saved):
+        found[line[1]] = found.get(line[1], NO_PORT) | _ports_of(line[0].split())
+    return found
+
+
+def _ports_of(parts: list[str]) -> Ports:
+    """The destination ports of a rule; all when it says nothing plain of them."""
+    for before, option, value in zip(parts, parts[1:], parts[2:], strict=False):
+        if option in ("--dport", "--dports") and before != "!":
+            spans_ = (each.partition(":") for each in value.split(","))
+            return spans((int(low), int(high or low)) for low, _, high in spans_)
+    return EVERY_PORT
 
 
 def match_set(sets: IpSets, name: str, directions: str, *, depth: int = 0) -> Test:
     """`--match-set NAME DIRECTIONS`, such as `src,dst`."""
     found = sets.get(name)
-    if found is None or found.changes or depth > 1:
+    if found is None or depth > 1:
         return anything
     if found.kind == "list:set":
         members = [
@@ -108,10 +124,25 @@ class SetMatch:
         client = "dst" if context.answering else "src"
         ingress = context.ingress.name if context.ingress else ""
         egress = context.egress.name if context.egress else ""
-        packet = _Packet(context.version, client, state.address, state.port, ingress, egress)
+        settled = True
+        if self.fluid:
+            context.chosen = True
+            ports = (state.original_port, state.port, state.target_port)
+            known = all(p is not None and not self.members.changes >> p & 1 for p in ports)
+            settled = state.ordinary and known
+            if self.members.changes and not settled:
+                return EITHER
+        packet = _Packet(
+            context.version, client, state.address, state.port, ingress, egress, settled
+        )
         if packet not in self.kept:
             self.kept[packet] = _membership(self.members, self.parts, packet)
         return self.kept[packet]
+
+    @property
+    def fluid(self) -> bool:
+        """Whether entries come and go by themselves."""
+        return bool(self.members.changes) or self.members.expires
 
     def ports(self) -> Iterator[tuple[int, int]]:
         """The ranges of destination ports that its entries name."""
@@ -135,6 +166,8 @@ class _Packet(NamedTuple):
     port: int | None
     ingress: str
     egress: str
+    settled: bool
+    """For clients who do nothing about it: what expires has not."""
 
 
 class _UndecidedError(Exception):
@@ -150,9 +183,8 @@ def _membership(found: IpSet, parts: Sequence[tuple[str, str]], packet: _Packet)
             span = _entry(entry[0], parts, packet)
             if span is not None:
                 options = _options(entry[1:])
-                kind = (
-                    excluded if "nomatch" in options else timed if "timeout" in options else plain
-                )
+                goes = "timeout" in options and not packet.settled
+                kind = excluded if "nomatch" in options else timed if goes else plain
                 kind.add(span or whole)
     except (_UndecidedError, ValueError, IndexError):
         return EITHER
@@ -223,6 +255,8 @@ def _entry(
             span = _span(value, packet.version)
             if span is None:
                 return None
+            if side == packet.client and spans:
+                raise _UndecidedError  # both addresses are the client's
             if side == packet.client:
                 spans = span
             elif packet.address is None:

@@ -27,6 +27,7 @@ from ollama_audit.firewall.iptables_options import (
     argument_count,
 )
 from ollama_audit.firewall.iptables_targets import target
+from ollama_audit.firewall.iptables_together import TOGETHER
 from ollama_audit.firewall.lines import Lines, line_spans
 from ollama_audit.firewall.machine import ACCEPT, DROP, GOTO, JUMP, RETURN, Instruction
 from ollama_audit.firewall.program import Program, program
@@ -162,6 +163,7 @@ class _Line:
         self._parts = parts
         self._matches: list[str] = []
         self._reverse_path: set[str] | None = None
+        self._together: dict[str, dict[str, tuple[str, ...]]] = {}
         self._read()
 
     def _read(self) -> None:
@@ -181,6 +183,8 @@ class _Line:
             negated = False
         if self._reverse_path is not None:
             self._finish_reverse_path(self._reverse_path)
+        for match, options in self._together.items():
+            self._finish_together(match, options)
 
     def _finish_reverse_path(self, options: set[str]) -> None:
         test = on.reverse_path_filter(
@@ -189,6 +193,19 @@ class _Line:
             marks="--validmark" in options,
         )
         self.add(test, negated="--invert" in options)
+
+    def _finish_together(self, match: str, options: dict[str, tuple[str, ...]]) -> None:
+        """Decide a match by all of its options, unless two of its kind stand in the rule."""
+        test: Test | None = None
+        if self._matches.count(match) == 1:
+            try:
+                test = TOGETHER[match](options)
+            except (ValueError, IndexError, KeyError, StopIteration):
+                test = None
+        if test is None:
+            self.undecided = match
+        else:
+            self.asked.append(Require(test))
 
     def _option(self, word: str, rest: list[str], *, negated: bool) -> int:
         """Take one option; how many words followed it."""
@@ -209,6 +226,8 @@ class _Line:
             arguments = rest[:count]
             if match == "rpfilter" and self._reverse_path is not None:
                 self._reverse_path.add(word)
+            elif match in TOGETHER:
+                self._together.setdefault(match, {})[word] = ("!" if negated else "", *arguments)
             else:
                 make = OPTIONS.get((match, word))
                 if make is None:
@@ -231,6 +250,8 @@ class _Line:
             self.asked.append(Require(on.never))
         elif name == "rpfilter":
             self._reverse_path = set()
+        elif name in TOGETHER:
+            self._together.setdefault(name, {})
         elif name not in BARE_MATCHES:
             self.undecided = name
 

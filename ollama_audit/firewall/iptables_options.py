@@ -10,6 +10,7 @@ from ollama_audit.addresses import AddressSet
 from ollama_audit.firewall import conditions as on
 from ollama_audit.firewall.conditions import Test
 from ollama_audit.firewall.ipset import IpSets, match_set
+from ollama_audit.firewall.iptables_together import ARGUMENTS
 
 PROTOCOLS: Final = {
     "all": 0,
@@ -263,6 +264,8 @@ NEVER_MATCHES: Final = frozenset(
 
 def argument_count(match: str, option: str) -> int | None:
     """How many words follow an option of a match; None when it has no such option."""
+    if match in ARGUMENTS:
+        return ARGUMENTS[match].get(option)
     if (match, option) in OPTIONS or (match == "rpfilter" and option in RPFILTER_OPTIONS):
         if option in WITHOUT_ARGUMENT:
             return 0

@@ -285,7 +285,8 @@ class Walk:
             return flows
         tunnel = self.host.interfaces[egress].point_to_point
         near = self.host.connected(self.version, self.interface)
-        lost = everyone(flows, self.version) if tunnel else everyone(flows, self.version) & near
+        sources = everyone(flows, self.version)
+        lost = sources - self.host.routed(self.version, egress) if tunnel else sources & near
         why = f"the answer leaves by {egress}, not by {self.interface}, where the client is"
         self.give_up(lost, why, Phase.ANSWER)
         kept = {state: found - lost for state, found in flows.items()}

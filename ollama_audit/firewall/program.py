@@ -26,12 +26,14 @@ from ollama_audit.firewall.effects import (
     Verdict,
 )
 from ollama_audit.firewall.instructions import (
+    AddTo,
     Between,
     Compare,
     Load,
     Lookup,
     Mask,
     Maybe,
+    Ordinarily,
     Require,
     SetByNumber,
     SwapBytes,
@@ -88,8 +90,12 @@ class Condition:
             view.chosen = True
         if value is None:
             return False
+        question = self.question
+        if isinstance(question, Lookup) and question.set.fluid:
+            view.chosen = True
+            question = question.of(view.context, view.state)
         try:
-            return self.question.match(value, view.version)
+            return question.match(value, view.version)
         except (MalformedError, KeyError):
             return EITHER  # the set is damaged in the dump
 
@@ -153,7 +159,7 @@ class Program:
 WITHOUT_REGISTERS: Final = frozenset(
     {
         *(Verdict, GiveUp, DoNotTrack, Masquerade, TranslateTo, RedirectTo, SetMasked, CopyMark),
-        *(Maybe, SetByNumber),
+        *(Maybe, SetByNumber, Ordinarily, AddTo),
     }
 )
 

@@ -24,7 +24,10 @@ from ollama_audit.firewall.ruleset import Compiled, compile_namespace
 from ollama_audit.observed import Unknown, UnobservedError
 from ollama_audit.snapshot.network import Family, NetworkNamespace
 
-BY_CHOICE = "only with a source port or TCP flags that clients do not choose by themselves"
+BY_CHOICE = (
+    "only by what clients do not do by themselves: odd source ports or TCP flags, "
+    "getting on or off a list of the rules, a flood"
+)
 
 _KEPT: dict[int, tuple[NetworkNamespace, Compiled | Unknown]] = {}
 """Compiled namespaces by identity; each entry keeps its namespace, so that ids stay unique."""

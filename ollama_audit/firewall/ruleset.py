@@ -14,6 +14,7 @@ from ollama_audit.firewall.hooks import Hooks
 from ollama_audit.firewall.host import Host
 from ollama_audit.firewall.ipset import IpSet, IpSets, changed_ipsets, parse_ipsets
 from ollama_audit.firewall.iptables import parse_save, saved_chains
+from ollama_audit.firewall.listings import Written
 from ollama_audit.firewall.machine import Instruction
 from ollama_audit.firewall.program import Program, program
 from ollama_audit.firewall.sets import NftSet
@@ -68,9 +69,9 @@ def captured_ipsets(capture: FirewallCapture) -> dict[str, IpSet]:
         capture.ip6tables_legacy_save,
     )
     for saved in saves:
-        for name in changed_ipsets(known_or(saved, "")):
+        for name, ports in changed_ipsets(known_or(saved, "")).items():
             if name in found:
-                found[name].changes = True
+                found[name].changes |= ports
     return found
 
 
@@ -216,6 +217,7 @@ def compile_namespace(namespace: NetworkNamespace) -> Compiled:
         found = given.chains(capture, tuple(host.interfaces))
         chains |= {chain.key: chain for chain in found}
         doubts = (*doubts, *given.doubts(capture))
+    host.written = Written(chains)
     return Compiled(host, Hooks(chains), doubts)
 
 

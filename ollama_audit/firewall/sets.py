@@ -25,6 +25,7 @@ from ollama_audit.firewall.match import (
     union,
 )
 from ollama_audit.firewall.netlink import (
+    SetKey,
     SetRecord,
     attribute_list,
     attributes,
@@ -33,7 +34,7 @@ from ollama_audit.firewall.netlink import (
     text,
 )
 
-INTERVAL, MAP, EVALUATED, OBJECT, CONCATENATED = 0x4, 0x8, 0x20, 0x40, 0x80
+INTERVAL, MAP, TIMEOUT, EVALUATED, OBJECT, CONCATENATED = 0x4, 0x8, 0x10, 0x20, 0x40, 0x80
 """NFT_SET_*"""
 INTERVAL_END, CATCH_ALL = 0x1, 0x2
 """NFT_SET_ELEM_*"""
@@ -84,15 +85,45 @@ class Found(NamedTuple):
 class NftSet:
     """A set with its elements, decoded when it is first looked into."""
 
-    def __init__(self, record: SetRecord, blocks: Sequence[memoryview], *, changes: bool) -> None:
-        """`changes`: a rule adds to the set, so that membership at the time is not known."""
+    def __init__(
+        self,
+        record: SetRecord,
+        blocks: Sequence[memoryview],
+        *,
+        changes: bool,
+        captured: bool = False,
+    ) -> None:
+        """`changes`: a rule adds to the set, so that membership at the time is not known.
+
+        `captured`: the set as it was when it was read, whatever changes and expires.
+        """
         self.record = record
         self._blocks = blocks
-        self.changes = changes or bool(record.flags & EVALUATED)
+        self._captured = captured
+        self.changes = not captured and (changes or bool(record.flags & EVALUATED))
         self._plain = False
         """Every element was found to be an address or a range of them, and no more."""
         self._members: dict[int, Match] = {}
         self._by_client: dict[int, list[tuple[AddressSet, AddressSet, Data | None]]] = {}
+
+    @property
+    def key(self) -> SetKey:
+        """Where it stands."""
+        return self.record.family, self.record.table, self.record.name
+
+    @property
+    def fluid(self) -> bool:
+        """Whether elements come and go by themselves: rules add them, or they expire.
+
+        Of a set from a listing, which has no family here, only that is known.
+        """
+        dumped = bool(self.record.family) and not self._captured
+        return dumped and (self.changes or bool(self.record.flags & TIMEOUT))
+
+    @cached_property
+    def as_captured(self) -> NftSet:
+        """The set as it was when it was read."""
+        return NftSet(self.record, self._blocks, changes=False, captured=True)
 
     @property
     def is_map(self) -> bool:
@@ -113,7 +144,7 @@ class NftSet:
 
     @cached_property
     def _decoded(self) -> tuple[list[Element], Element | None]:
-        return _decode(self.record, self._blocks, ranges=self._ranges)
+        return _decode(self.record, self._blocks, ranges=self._ranges, captured=self._captured)
 
     @property
     def _ranges(self) -> bool:
@@ -349,7 +380,7 @@ def _numbers(keys: bytearray, key_length: int) -> list[int]:
 
 
 def _decode(
-    record: SetRecord, blocks: Sequence[memoryview], *, ranges: bool
+    record: SetRecord, blocks: Sequence[memoryview], *, ranges: bool, captured: bool
 ) -> tuple[list[Element], Element | None]:
     found: list[Element] = []
     edges: list[tuple[bytes, int, Data | None, bool]] = []
@@ -358,7 +389,7 @@ def _decode(
         for _, payload in attribute_list(block):
             parts = attributes(payload)
             flags = number(parts.get(3, b""))
-            data, unsure = _data(parts), _unsure(parts)
+            data, unsure = _data(parts), _unsure(parts, captured=captured)
             if flags & CATCH_ALL:
                 catch_all = Element(b"", b"", data, unsure)
                 continue
@@ -400,9 +431,9 @@ def _data(parts: dict[int, bytes]) -> Data | None:
     return Data(value=data[1])
 
 
-def _unsure(parts: dict[int, bytes]) -> bool:
+def _unsure(parts: dict[int, bytes], *, captured: bool) -> bool:
     """Whether an element expires (NFTA_SET_ELEM_EXPIRATION) or has state that may not match."""
-    if 5 in parts:
+    if 5 in parts and not captured:
         return True
     expressions = [parts[7]] if 7 in parts else []
     if 11 in parts:

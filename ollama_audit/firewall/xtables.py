@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Final
 
 from ollama_audit.addresses import AddressSet
+from ollama_audit.firewall import allowances
 from ollama_audit.firewall import conditions as on
 from ollama_audit.firewall.conditions import Test
 from ollama_audit.firewall.effects import (
@@ -25,7 +26,7 @@ from ollama_audit.firewall.effects import (
     TranslateTo,
     Verdict,
 )
-from ollama_audit.firewall.instructions import Maybe, Require, SetByNumber
+from ollama_audit.firewall.instructions import Maybe, Ordinarily, Require, SetByNumber
 from ollama_audit.firewall.machine import DROP, Instruction
 
 MatchDecoder = Callable[[int, bytes, int], Test]
@@ -227,6 +228,34 @@ def _rpfilter(revision: int, info: bytes, version: int) -> Test:
     return _only_if(test, unless=bool(flags & 8))
 
 
+RECENT_SET = 2
+"""XT_RECENT_SET."""
+
+
+def _recent(revision: int, info: bytes, version: int) -> Test:
+    """Struct xt_recent_mtinfo and xt_recent_mtinfo_v1."""
+    del revision, version
+    _, hits, action, invert = struct.unpack_from("=IIBB", info)
+    name = info[10:210].partition(b"\0")[0].decode(errors="replace")
+    return _only_if(on.recent(name, action & RECENT_SET, hits), unless=bool(invert))
+
+
+def _owner(revision: int, info: bytes, version: int) -> Test:
+    """Struct xt_owner_match_info."""
+    del version
+    low, high, _, _, match, invert = struct.unpack_from("=4I2B", info)
+    if revision != 1 or match != 1:
+        return on.anything
+    return _only_if(on.owner(low, high), unless=bool(invert & 1))
+
+
+def _segment_size(revision: int, info: bytes, version: int) -> Test:
+    """Struct xt_tcpmss_match_info."""
+    del revision, version
+    low, high, invert = struct.unpack_from("=HHB", info)
+    return _only_if(on.segment_size(low, high), unless=bool(invert))
+
+
 def _other_protocol(revision: int, info: bytes, version: int) -> Test:
     """Matches on protocols and headers that a TCP segment without options does not have."""
     del revision, info, version
@@ -251,6 +280,9 @@ MATCHES: Final[dict[str, MatchDecoder]] = {
     "pkttype": _pkttype,
     "devgroup": _devgroup,
     "rpfilter": _rpfilter,
+    "recent": _recent,
+    "owner": _owner,
+    "tcpmss": _segment_size,
     **dict.fromkeys(
         ("udp", "udplite", "icmp", "icmp6", "sctp", "dccp", "esp", "ah", "rt", "hbh", "frag"),
         _other_protocol,
@@ -263,13 +295,25 @@ def decode_match(name: str, revision: int, info: bytes, version: int) -> Instruc
     """One match; `version` is that of the table, 4 or 6."""
     if name == "set":
         return SetByNumber(name)
-    decoder = MATCHES.get(name)
-    if decoder is None:
-        return Maybe(name)
     try:
-        return Require(decoder(revision, info, version))
+        if name in LIMITS:
+            return Ordinarily(name, LIMITS[name](revision, info))
+        test = MATCHES.get(name, _undecided)(revision, info, version)
     except (struct.error, IndexError, KeyError, ValueError):
         return Maybe(name)
+    return Maybe(name) if test is on.anything else Require(test)
+
+
+def _undecided(revision: int, info: bytes, version: int) -> Test:
+    del revision, info, version
+    return on.anything
+
+
+LIMITS: Final[dict[str, Callable[[int, bytes], bool | None]]] = {
+    "limit": allowances.xt_limit,
+    "hashlimit": allowances.xt_hashlimit,
+    "connlimit": allowances.xt_connection_limit,
+}
 
 
 HARMLESS: Final = frozenset(

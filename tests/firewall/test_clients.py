@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from ollama_audit.firewall.reach import BY_CHOICE
+from ollama_audit.observed import Known
 from tests.firewall.rulesets import (
     FROM_HERE,
+    FROM_LAN,
     HERE,
     NEIGHBOUR,
     ask,
@@ -14,6 +17,7 @@ from tests.firewall.rulesets import (
     raw_table,
     with_legacy,
 )
+from tests.hosts import listener
 
 
 @pytest.mark.parametrize(
@@ -99,3 +103,105 @@ def test_a_local_client_whose_source_is_translated_comes_in_again_by_another() -
 
     assert client in ask(with_legacy(mangle), FROM_HERE).blocked
     assert client in ask(with_legacy(nat + mangle), FROM_HERE).unknown
+
+
+LISTED = "-A INPUT -p tcp -m tcp --dport 23 -m recent --set --name scan --rsource -j DROP"
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        ["-A INPUT -m limit --limit 1000/sec --limit-burst 2000 -j ACCEPT", "-A INPUT -j DROP"],
+        ["-A INPUT -p tcp -m connlimit --connlimit-above 80 --connlimit-saddr -j DROP"],
+        ["-A INPUT -p tcp -m connlimit ! --connlimit-upto 80 --connlimit-saddr -j DROP"],
+        ["-A INPUT -m hashlimit --hashlimit-above 200/sec --hashlimit-burst 200 -j DROP"],
+        ["-A INPUT -m recent --rcheck --seconds 3600 --name scan --rsource -j DROP", LISTED],
+        ["-A INPUT -p tcp -m conntrack --ctstate NEW -m tcpmss ! --mss 536:65535 -j DROP"],
+        ["-A INPUT -m recent --set --name seen --rsource"],
+    ],
+)
+def test_limits_that_only_a_flood_or_a_scan_meets_keep_nobody_out(rules: list[str]) -> None:
+    for query, client in ((FROM_LAN, NEIGHBOUR), (FROM_HERE, HERE)):
+        answer = ask(with_legacy(filter_table(*rules)), query)
+        assert client in answer.surely, answer.reasons
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        ["-A INPUT -m limit --limit 25/min --limit-burst 100 -j ACCEPT", "-A INPUT -j DROP"],
+        ["-A INPUT -p tcp -m connlimit --connlimit-above 3 --connlimit-saddr -j DROP"],
+        ["-A INPUT -p tcp -m connlimit --connlimit-above 80 --connlimit-mask 0 -j DROP"],
+        ["-A INPUT -m hashlimit --hashlimit-above 10/sec --hashlimit-burst 20 -j DROP"],
+        [
+            "-A INPUT -p tcp -m tcp --dport 11434 -m recent --set --name o --rsource",
+            "-A INPUT -m recent --update --seconds 30 --hitcount 6 --name o --rsource -j DROP",
+        ],
+        [
+            "-A INPUT -m recent --update --seconds 30 --name o --rsource -j DROP",
+            "-A INPUT -p tcp -m tcp --dport 11434 -m recent --set --name o --rsource -j ACCEPT",
+        ],
+        ["-A INPUT -p tcp -m tcpmss --mss 1400:1500 -j DROP"],
+        ["-A INPUT -m limit --limit 9/fortnight -j DROP"],
+    ],
+)
+def test_limits_that_a_few_attempts_meet_are_not_told(rules: list[str]) -> None:
+    assert NEIGHBOUR in ask(with_legacy(filter_table(*rules))).unknown
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        ["-A INPUT -m recent --rcheck --seconds 30 --name knock --rsource -j ACCEPT"],
+        ["-A INPUT -p tcp -m connlimit --connlimit-above 80 --connlimit-saddr -j ACCEPT"],
+    ],
+)
+def test_who_could_knock_or_flood_its_way_in_is_not_called_shut_out(rules: list[str]) -> None:
+    knocking = LISTED.replace("scan", "knock")
+    answer = ask(with_legacy(filter_table(*rules, knocking, policy="DROP")))
+    assert NEIGHBOUR in answer.unknown
+
+
+OWNER = "-A OUTPUT -m owner --uid-owner {} -m conntrack --ctstate {} -j DROP"
+
+
+@pytest.mark.parametrize(
+    ("user", "state", "neighbour", "here"),
+    [
+        (997, "NEW", "surely", "surely"),  # what keeps Ollama from calling home
+        (997, "ESTABLISHED", "blocked", "blocked"),
+        (1500, "ESTABLISHED", "surely", "surely"),
+        ("0-999", "NEW", "surely", "unknown"),  # some clients of this host are such users
+    ],
+)
+def test_the_user_of_a_socket(user: object, state: str, neighbour: str, here: str) -> None:
+    namespace = with_legacy(filter_table(OWNER.format(user, state)))
+    served = (listener("0.0.0.0:11434", uid=997), listener("0.0.0.0:22", uid=0))
+    namespace = msgspec.structs.replace(namespace, listeners=Known(served, "sock_diag"))
+    assert NEIGHBOUR in getattr(ask(namespace), neighbour)
+    assert HERE in getattr(ask(namespace, FROM_HERE), here)
+
+
+TIMED = "create bad hash:ip family inet timeout 600\nadd bad 192.0.2.77 timeout 500\n"
+STAYING = "create bad hash:ip family inet timeout 600\nadd bad 192.0.2.77 timeout 0\n"
+ANOTHER = "create bad hash:ip family inet timeout 600\nadd bad 192.0.2.78 timeout 500\n"
+DENIED = "-A INPUT -m set --match-set bad src -j DROP"
+
+
+@pytest.mark.parametrize(
+    ("rules", "ipsets", "expected"),
+    [
+        ([DENIED], ANOTHER, "surely"),
+        ([DENIED], TIMED, "unknown"),  # it waits until the entry expires
+        ([DENIED], STAYING, "blocked"),
+        ([DENIED, "-A INPUT -p tcp -m tcp --dport 23 -j SET --add-set bad src"], ANOTHER, "surely"),
+        ([DENIED, "-A INPUT -p tcp -m multiport --dports 22,11000:12000 -j SET --add-set bad src"],
+         ANOTHER, "unknown"),
+        ([DENIED, "-A INPUT -j SET --add-set bad src"], ANOTHER, "unknown"),
+    ],
+)  # fmt: skip
+def test_a_list_is_for_others_as_it_was_captured(
+    rules: list[str], ipsets: str, expected: str
+) -> None:
+    answer = ask(with_legacy(filter_table(*rules), ipsets=ipsets))
+    assert NEIGHBOUR in getattr(answer, expected), answer.reasons

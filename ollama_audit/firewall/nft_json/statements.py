@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ollama_audit.firewall import conditions as on
+from ollama_audit.firewall.allowances import FROM_ALL, SECONDS, wide_rate
 from ollama_audit.firewall.effects import (
     DoNotTrack,
     GiveUp,
@@ -17,12 +18,19 @@ from ollama_audit.firewall.effects import (
     Verdict,
 )
 from ollama_audit.firewall.expressions import VERDICT_REGISTER
-from ollama_audit.firewall.instructions import Constant, Lookup, Maybe, Require, SwapBytes
+from ollama_audit.firewall.instructions import (
+    Constant,
+    Lookup,
+    Maybe,
+    Ordinarily,
+    Require,
+    SwapBytes,
+)
 from ollama_audit.firewall.iptables_options import NEVER_MATCHES
 from ollama_audit.firewall.machine import DROP, Instruction, Machine, World
 from ollama_audit.firewall.nft_json import datatypes as of
 from ollama_audit.firewall.nft_json.datatypes import Datatype, UnreadableError, constant
-from ollama_audit.firewall.nft_json.document import Json, names, text_of
+from ollama_audit.firewall.nft_json.document import Json, names, number_of, text_of
 from ollama_audit.firewall.nft_json.elements import (
     VERDICT,
     VERDICTS,
@@ -43,8 +51,26 @@ NOTHING: Final = frozenset(
 )
 """Statements without a say in what passes."""
 
-PERHAPS: Final = frozenset({"limit", "quota", "ct count", "set", "map", "meter"})
-"""Statements after which the rule may end: by rate, by number, or because a set is full."""
+PERHAPS: Final = frozenset({"quota", "set", "map", "meter"})
+"""Statements after which the rule may end: by amount, or because a set is full."""
+
+
+def _limit(value: Json) -> bool | None:
+    """Whether a rate holds for those within it; None when they cannot be told."""
+    if not isinstance(value, dict) or value.get("rate_unit", "packets") != "packets":
+        return None
+    rate = number_of(value["rate"]) / SECONDS[text_of(value.get("per", "second"))]
+    wide = wide_rate(rate, number_of(value.get("burst", 0)))
+    return not value.get("inv", False) if wide else None
+
+
+def _count(value: Json) -> bool | None:
+    """The same of a number of connections."""
+    wide = isinstance(value, dict) and number_of(value["val"]) >= FROM_ALL
+    return not value.get("inv", False) if wide else None
+
+
+LIMITS: Final = {"limit": _limit, "ct count": _count}
 
 IGNORED_WRITES: Final = frozenset(
     {
@@ -102,8 +128,8 @@ class Statements:
             return self._reject(value, before)
         if kind in NOTHING:
             return (Maybe(),) if isinstance(value, dict) and "map" in value else ()
-        if kind in PERHAPS:
-            return (Maybe(kind),)
+        if kind in LIMITS or kind in PERHAPS:
+            return (Ordinarily(kind, LIMITS[kind](value)) if kind in LIMITS else Maybe(kind),)
         compiler = COMPILERS.get(kind)
         if compiler is None:
             raise UnreadableError(f"the statement `{kind}` is not modelled")

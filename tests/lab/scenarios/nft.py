@@ -115,6 +115,37 @@ SCENARIOS = [
         {"uplink? -> *": NOTHING, "lan? -> lan?": OPEN},
     ),
     nft(
+        "nft-floods-and-scanners",
+        "wide limits on SYNs and connections, and a list of those who scan, with one on it",
+        """
+        table inet filter {
+          set scanners {
+            type ipv4_addr; flags dynamic, timeout; timeout 1h
+            elements = { 198.51.100.20 }
+          }
+          chain syns { limit rate 200/second burst 500 packets return; drop; }
+          chain input {
+            type filter hook input priority 0; policy accept;
+            ip saddr @scanners drop
+            tcp dport { 23, 445 } add @scanners { ip saddr } drop
+            tcp flags & (fin|syn|rst|ack) == syn jump syns
+            tcp dport 11434 ct count over 500 reject
+            tcp dport 11434 iifname tun0 drop
+          }
+          chain output {
+            type filter hook output priority 0; policy accept;
+            meta skuid ollama ct state new drop
+          }
+        }
+        """,
+        {
+            "lan? -> lan?": OPEN,
+            "near4 -> *": NOTHING,
+            "uplink4 -> lan4": OPEN,
+            "vpn? -> *": NOTHING,
+        },
+    ),
+    nft(
         "nft-dormant",
         "a dormant table filters nothing",
         """
