@@ -252,3 +252,28 @@ def test_a_port_that_is_forwarded_into_a_virtual_machine_is_unclear(
 
     assert len(found) == expected
     assert all("into a virtual machine" in step.reason for step in found)
+
+
+@pytest.mark.parametrize(
+    ("source", "verdict"),
+    [
+        ("2001:db8::20", Verdict.YES),
+        ("::1", Verdict.YES),
+        ("2001:db8::10", Verdict.UNKNOWN),
+    ],
+)
+def test_who_has_an_address_of_pastas_network_may_get_no_answer(
+    source: str, verdict: Verdict
+) -> None:
+    """Pasta gives its network the addresses of the host."""
+    snapshot = machine(helper("pasta"), engine(PORT), at="[::]:8080")
+    outer, inner = snapshot.namespaces.value  # type: ignore[union-attr]
+    tap = link("192.168.1.10/24", "2001:db8::10/64", index=2, name="eth0", kind="tun")
+    routes = (default("192.168.1.1"), default("2001:db8::1"))
+    copied = space(tap, routes=routes)
+    inner = replace(inner, interfaces=copied.interfaces, routes=copied.routes)
+    snapshot = replace(snapshot, namespaces=namespaces(outer, inner))
+
+    found = asked(snapshot, source, "2001:db8::10" if source != "::1" else "::1")
+
+    assert found.reach is verdict, found.because

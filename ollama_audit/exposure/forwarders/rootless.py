@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from ollama_audit.addresses import AddressSet
@@ -79,7 +79,9 @@ def pasta(
     """`pasta -t 8080:11434 ...`: into the network that it made or joined (passt(1)).
 
     It keeps the client's family, and connects to the loopback address inside for clients of the
-    host's loopback, to the other address inside for everybody else.
+    host's loopback, to the other address inside for everybody else. A client at an IPv6 address
+    that is the network's own as well gets an answer or none: with the pasta of Debian 12 it did,
+    with that of Debian 13 it did not.
     """
     targets = list(_published(terrain, listener, process))
     inner = _inside(terrain, namespace, process)
@@ -88,12 +90,16 @@ def pasta(
         targets = [_Target(inner, port, terrain.name_of_network(inner))]
     if not targets:
         return (_unknown(terrain, listener, process),)
-    return tuple(
+    found = [
         target.step(process, address, clients)
         for target in targets
         for family in families(listener)
         for address, clients in _ways(target.inner, version(family))
-    )
+    ]
+    reason = f"whether {process.name} answers the address that its network has, too, differs"
+    doubt = unclear(process, reason, kind=_KIND)
+    found += [replace(doubt, admits=_own(target.inner)) for target in targets]
+    return tuple(step for step in found if step.admits)
 
 
 def passt(
@@ -125,7 +131,17 @@ def _ways(inner: NetworkNamespace, family: int) -> Iterator[tuple[str, Clients]]
     """Where pasta connects to for which clients of a family."""
     yield "127.0.0.1" if family == 4 else "::1", _FAMILIES[family] & _LOOPBACK
     if address := _address(inner, family):
-        yield address, (_FAMILIES[family] & _answered(inner)) - _LOOPBACK
+        yield address, (_FAMILIES[family] & _answered(inner)) - _LOOPBACK - _own(inner)
+
+
+def _own(inner: NetworkNamespace) -> Clients:
+    """The clients at IPv6 addresses of a network; pasta gives it those of the host."""
+    found = NOBODY
+    for interface in known_or(inner.interfaces, ()):
+        for own in interface.addresses:
+            if own.ip.version == 6 and not own.ip.is_link_local and not interface.loopback:
+                found |= Clients.within(own.address)
+    return found
 
 
 def _answered(inner: NetworkNamespace) -> Clients:
