@@ -32,13 +32,20 @@ _NGINX_SET = re.compile(rf"(?i)(\bset\s+\$\w*(?:key|token|secret|passw)\w*\s+){_
 _FORM = re.compile(r"(?i)bearer|basic|token|\(\?P?<\w+>|\\[a-z]|\[[^\]]*\]|\{[^}]*\}|\W")
 _METHOD = re.compile(r"GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS")
 
+_HAPROXY_TEST = re.compile(
+    r"(?mi)((?:\{\s*|^\s*acl\s+\S+\s+)(?:[\w.]*(?:cook|hdr|urlp|url_param|var)\w*\("
+    rf"{_SECRET_NAME}(?:-[\w-]*)?[^)\s]*\)|[\w.]*(?:cook\w*\([^)]*\)|http_auth_bearer)|[\w.]*hdr\w*\([\w-]*"
+    r"(?:auth|key|token|secret|cookie)[\w-]*[^)\s]*\))(?:,\w+(?:\((?:'[^']*'|\"[^\"]*\"|[^)])*\))?)*)"
+    r"((?:[ \t]+(?:\"(?:[^\"\\]|\\.)*\"|'[^']*'|[^\s{}\"'#][^\s]*))+)"
+)
+_HAPROXY_WORD = re.compile(
+    r"([ \t]+)(-[fm][ \t]+\S+|-\w|--|if\b.*|unless\b.*|\"(?:[^\"\\]|\\.)*\"|'[^']*'|\S+)"
+)
+
 _OTHERS = (
     # HAProxy: userlists, statistics, and what headers are compared with
     re.compile(r"(?mi)^(\s*user\s+\S+\s+(?:insecure-)?password\s+)(\S+)"),
     re.compile(r"(?mi)^(\s*stats\s+auth\s+)(\S+)"),
-    re.compile(
-        r"(?i)(\bhdr\([\w-]*(?:auth|key|token|secret|cookie)[\w-]*\)[^\n}]*?\s(?:-\w+\s+\w*\s*)*)([^\s}-]\S*)(?=\s*\}|\s*$)"
-    ),
     re.compile(
         r"(?mi)^(\s*http-request\s+(?:set|add)-header\s+[\w-]*(?:auth|key|token|secret)[\w-]*\s+)([^\n]+)"
     ),
@@ -48,7 +55,7 @@ _OTHERS = (
     ),
     re.compile(r"(?mi)^(\s*\w*(?:BindPassword|PassPhrase|Password|Secret)\w*\s+)([^\n]+)"),
     re.compile(
-        r"(?i)(%\{(?:HTTP|req|http):[\w-]*(?:auth|key|token|secret)[\w-]*\}\S*\s*(?:!?==?|!?-eq|!?=~)\s*)(\"[^\"]*\"|'[^']*'|[^\s>]+)"
+        r"(?i)(%\{(?:HTTP|req|http):[\w-]*(?:auth|key|token|secret)[\w-]*\}\S*\s*(?:!?=~|!?==?|!?-eq)\s*)(\"[^\"]*\"|'[^']*'|/(?:[^/\n\\]|\\.)*/|[^\s>]+)"
     ),
     # lighttpd, Traefik, Caddyfile
     re.compile(r"(?i)(bind-pw\s*=\s*)(\"[^\"]*\")"),
@@ -79,10 +86,21 @@ def configuration(program: str, text: str) -> str:
             lambda m: m[1] + (m[2] if "$" in m[2] or len(m[2]) < 8 else MASK), text
         )
     else:
+        text = _HAPROXY_TEST.sub(_tested, text) if program == "haproxy" else text
         for pattern in _OTHERS:
             text = pattern.sub(rf"\g<1>{MASK}", text)
     lines = text.split("\n")
     return "\n".join(redact.text(line) if _WORTH_A_LOOK.search(line) else line for line in lines)
+
+
+def _tested(found: re.Match[str]) -> str:
+    """A test of HAProxy with what it compares a header or cookie with masked, but for its flags."""
+
+    def masked(word: re.Match[str]) -> str:
+        kept = word[2].startswith(("-", "if ", "unless ")) or not _FORM.sub("", word[2])
+        return word[0] if kept else f"{word[1]}{MASK}"
+
+    return found[1] + _HAPROXY_WORD.sub(masked, found[2])
 
 
 def _unless_form(word: str) -> str:
@@ -206,19 +224,28 @@ _HEADERS = re.compile(r"(?i)(auth|key|token|secret|cookie)")
 def json_configuration(text: str) -> str:
     """A JSON configuration (Caddy's), its structure unchanged; not JSON becomes empty."""
     try:
-        return json.dumps(_walked(json.loads(text), header=False))
+        return json.dumps(_walked(json.loads(text), header=""))
     except (ValueError, RecursionError):
         return ""
 
 
-def _walked(value: Any, *, header: bool) -> Any:
+_ORDINARY = re.compile(
+    r"(?i)accept.*|connection|content-.+|host|origin|referer|upgrade|user-agent|x-forwarded-.+|x-real-ip"
+)
+_SET, _MATCHED = frozenset({"set", "add"}), frozenset({"header", "header_regexp", "query"})
+
+
+def _walked(value: Any, *, header: str) -> Any:
+    """A part of a document; `header` is the name above it, if headers or parameters are below."""
     if isinstance(value, dict):
         return {
             name: MASK
             if isinstance(inner, str) and _KEYS.search(name)
-            else _walked(inner, header=header or name in {"header", "set", "add", "query"})
-            if not (header and _HEADERS.search(name))
             else _masked(inner)
+            if header and _HEADERS.search(name)
+            else _long_masked(inner)
+            if header in _MATCHED and not _ORDINARY.fullmatch(name)
+            else _walked(inner, header=name if name in _SET | _MATCHED else header)
             for name, inner in value.items()
         }
     if isinstance(value, list):
@@ -226,9 +253,18 @@ def _walked(value: Any, *, header: bool) -> Any:
     return redact.text(value) if isinstance(value, str) and _WORTH_A_LOOK.search(value) else value
 
 
+def _long_masked(value: Any) -> Any:
+    """A value that a header of somebody's own is compared with, if it may be a key."""
+    if isinstance(value, list):
+        return [_long_masked(inner) for inner in value]
+    if isinstance(value, dict):
+        return {name: _long_masked(inner) for name, inner in value.items()}
+    return MASK if isinstance(value, str) and len(_FORM.sub("", value)) >= 8 else value
+
+
 def _masked(value: Any) -> Any:
     if isinstance(value, list):
         return [_masked(inner) for inner in value]
     if isinstance(value, dict):
         return {name: _masked(inner) for name, inner in value.items()}
-    return MASK if isinstance(value, str) and value not in {"", "*"} else value
+    return MASK if isinstance(value, str) and _FORM.sub("", value) else value

@@ -9,6 +9,7 @@ from ipaddress import ip_address
 import msgspec
 
 from ollama_audit.exposure.forwarders import Onward, onward
+from ollama_audit.exposure.hostcheck import refused
 from ollama_audit.exposure.model import Login
 from ollama_audit.exposure.terrain import Terrain
 from ollama_audit.observed import Known
@@ -54,12 +55,13 @@ def steps(
 
 def verdict(found: tuple[Onward, ...], client: str = "203.0.113.9", port: int = 11434) -> str:
     """`open`, `login`, `doubt` or `shut` for a client, towards Ollama on the host."""
-    address = ip_address(client)
+    address, snapshot = ip_address(client), host().snapshot
     logins = [
         step.login
         for step in found
         if step.namespace is not None and step.port == port and step.address == "127.0.0.1"
         if step.admits is None or int(address) in step.admits.of(address.version)
+        if step.hosts is None or not all(refused(snapshot, name) for name in step.hosts)
     ]
     if any(step.namespace is None and step.reason for step in found) and not logins:
         return "doubt"

@@ -87,7 +87,7 @@ TABLE = {
     "<If> decides": (
         f"{PASS}\n<Location />\n<If \"%{{HTTP:X}} == 'y'\">\n"
         "Require all denied\n</If>\n</Location>",
-        "doubt",
+        "open",
     ),
     "name only in DNS": ("ProxyPass / http://ollama:11434/", "doubt"),
 }

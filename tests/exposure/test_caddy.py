@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from ollama_audit.exposure.model import Encryption
+from ollama_audit.exposure.model import Encryption, Login
 from ollama_audit.observed import Unknown
 from ollama_audit.snapshot.masking import json_configuration
 from tests.exposure.proxied import configured, steps, verdict
@@ -30,7 +30,19 @@ TABLE = {
     "handle-path": ("0.0.0.0:80", "open"),
     "key": ("0.0.0.0:80", "login"),
     "allow-list": ("0.0.0.0:80", "shut"),
-    "certificate": ("0.0.0.0:443", "login"),
+    # Its own name goes along, which Ollama refuses.
+    "certificate": ("0.0.0.0:443", "shut"),
+    "key-scheme-only": ("0.0.0.0:80", "open"),
+    "key-and-an-error-page": ("0.0.0.0:80", "open"),
+    "key-by-pattern": ("0.0.0.0:80", "login"),
+    "scheme-by-pattern": ("0.0.0.0:80", "open"),
+    "key-not-set": ("0.0.0.0:80", "shut"),
+    "key-in-a-variable": ("0.0.0.0:80", "login"),
+    "key-in-a-header-of-its-own": ("0.0.0.0:80", "login"),
+    "name-passed-on": ("0.0.0.0:80", "shut"),
+    "name-replaced": ("0.0.0.0:80", "open"),
+    "rewrite-by-capture": ("0.0.0.0:80", "doubt"),
+    "prefix-by-pattern": ("0.0.0.0:80", "open"),
 }
 
 
@@ -40,6 +52,11 @@ def test_one_site(name: str) -> None:
     found = steps(configured("caddy", {}, running=capture(name)), "caddy", at)
     assert verdict(found) == expected
     assert all((step.tls is Encryption.TLS) == at.endswith(":443") for step in found)
+
+
+def test_a_certificate_is_a_login() -> None:
+    (step,) = steps(configured("caddy", {}, running=capture("certificate")), "caddy", "0.0.0.0:443")
+    assert step.login is Login.REQUIRED
 
 
 def test_every_capture_is_in_the_table() -> None:

@@ -46,7 +46,7 @@ TABLE = {
         "http-request deny unless { req.hdr(authorization) -m found }",
         "open",
     ),
-    "host name asked for": ("http-request deny unless { hdr(host) -i ai.example }", "open"),
+    "host name asked for": ("http-request deny unless { hdr(host) -i ai.example }", "shut"),
     "ACL from a file": ("http-request deny unless { src -f /etc/haproxy/ok }", "doubt"),
     "other backend for the API": (
         "use_backend gone if { path_beg /api }\n  use_backend none if { path_beg /v1 }",

@@ -357,7 +357,10 @@ def test_client_certificates() -> None:
 
 def test_upstream_group_and_includes() -> None:
     main = "http { upstream ai { server 127.0.0.1:11434; } include sites/*; include one.conf; }"
-    site = "server { listen 80; include parts.inc; location / { proxy_pass http://ai; } }"
+    site = (
+        "server { listen 80; include parts.inc; "
+        "location / { proxy_pass http://ai; proxy_set_header Host localhost; } }"
+    )
     files = {
         ROOT: main,
         "/etc/nginx/sites/ai": site,

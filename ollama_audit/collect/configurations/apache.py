@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections.abc import Iterator
 
 from ollama_audit.collect.configurations.start import Program, Start, option, variables
 from ollama_audit.collect.rooted import Rooted
@@ -23,8 +24,14 @@ def _start(process: Process, rooted: Rooted) -> Start:
     return Start(main, root, variables=variables(process))
 
 
-APACHE = Program(
-    kind="apache",
-    start=_start,
-    include=re.compile(r"(?mi)^\s*Include(?:Optional)?\s+([\"']?)([^\"'\n]+?)\1\s*$"),
-)
+_INCLUDE = re.compile(r"(?mi)^\s*(Include(?:Optional)?|DocumentRoot)\s+([\"']?)([^\"'\n]+?)\2\s*$")
+
+
+def _included(text: str, known: dict[str, str]) -> Iterator[str]:
+    """The files that a text includes, and the .htaccess of a document root if there is one."""
+    for directive, _, name in _INCLUDE.findall(text):
+        path = re.sub(r"\$\{(\w+)\}", lambda found: known.get(found[1], found[0]), name)
+        yield f"{path.rstrip('/')}/.htacces[s]" if directive[0] in "Dd" else path
+
+
+APACHE = Program(kind="apache", start=_start, included=_included)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 
 from ollama_audit.collect.configurations.start import Program, Start, option, options, words
 from ollama_audit.collect.rooted import Rooted
@@ -23,4 +24,9 @@ def _start(process: Process, rooted: Rooted) -> Start:
     return Start(paths[0] if paths else "", base, tuple(paths[1:]))
 
 
-HAPROXY = Program(kind="haproxy", start=_start)
+HAPROXY = Program(
+    kind="haproxy",
+    start=_start,
+    # Lists of addresses; other files of values may hold keys.
+    include=re.compile(r"(?m)\bsrc\b([^\n{}]*?)\s-f\s+(\S+)"),
+)

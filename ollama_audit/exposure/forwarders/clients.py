@@ -87,7 +87,7 @@ def matching(pattern: str) -> Clients | None:
     whole = re.fullmatch(r"\^\((?:\?:)?([^()]*)\)(\$?)", pattern)
     parts = [each + whole[2] for each in whole[1].split("|")] if whole else pattern[1:].split("|^")
     total = NOBODY
-    for part in parts:
+    for part in (each.removesuffix(".*") for each in parts):
         found = _OCTETS.fullmatch(part)
         if re.fullmatch(r"[\da-f:]*:[\da-f:]*\$", part):
             text = part[:-1]

@@ -112,6 +112,11 @@ def prefixes_in(path: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*cut[:1], path.rstrip("/")]))
 
 
+def guessed(path: str) -> str:
+    """What a rewrite that is not followed may make of a path: Ollama's own path at its end."""
+    return next((own for own in _API if path.endswith(own)), path)
+
+
 def _begins(path: str, own: str) -> bool:
     return own.startswith(path) or path.startswith(own)
 

@@ -8,8 +8,9 @@ from fnmatch import fnmatchcase
 from ipaddress import ip_address
 
 from ollama_audit.exposure.forwarders.apache import access
+from ollama_audit.exposure.forwarders.apache.expressions import Asked, judged
 from ollama_audit.exposure.forwarders.apache.rewrite import Jump, rewritten
-from ollama_audit.exposure.forwarders.apache.syntax import Node, SyntaxProblemError, tree
+from ollama_audit.exposure.forwarders.apache.syntax import Node, SyntaxProblemError, override, tree
 from ollama_audit.exposure.forwarders.clients import (
     EVERYONE,
     Clients,
@@ -24,6 +25,7 @@ from ollama_audit.exposure.forwarders.web import (
     Upstream,
     host_and_port,
     in_force,
+    prefixes_in,
     requests,
     resolve,
     steps,
@@ -31,10 +33,13 @@ from ollama_audit.exposure.forwarders.web import (
 from ollama_audit.exposure.model import Encryption
 from ollama_audit.exposure.terrain import Terrain
 from ollama_audit.exposure.zones import own_addresses
+from ollama_audit.snapshot.configuration import Configuration
 from ollama_audit.snapshot.network import Family, Listener, NetworkNamespace
 from ollama_audit.snapshot.process import Process
 
 Block = tuple[Node, ...]
+
+_MOST_IFS = 4
 
 
 def apache(
@@ -58,7 +63,7 @@ def apache(
     ]
     result: list[Onward] = []
     for block, near in hosts or [((), False)]:
-        server = _Server(main, block, found.names)
+        server = _Server(main, block, found)
         tls = server.setting("sslengine").lower() == "on"
         gate = only(own if near else EVERYONE)
         passages = [
@@ -92,16 +97,31 @@ def _serves(addresses: tuple[str, ...], listener: Listener) -> bool | None:
 class _Server:
     """A virtual host with what it takes over from the main server."""
 
-    def __init__(self, main: Block, own: Block, names: dict[str, tuple[str, ...]]) -> None:
+    def __init__(self, main: Block, own: Block, found: Configuration) -> None:
         self.main = tuple(node for node in main if node.name != "virtualhost")
         self.own = own
-        self.names = names
+        self.names = found.names
         self.everything = (*self.main, *own)
+        self.htaccess = override(found, self._root()) if self._root() else ()
 
     def setting(self, name: str) -> str:
         """The last value of a directive of the server itself; empty for none."""
         found = [node.args[0] for node in self.everything if node.name == name and node.args]
         return found[-1] if found else ""
+
+    def _root(self) -> str:
+        """The document root, if files in it may override the configuration (AllowOverride)."""
+        root = self.setting("documentroot").rstrip("/")
+        allowed = [
+            (len(node.args[-1]), each.args)
+            for node in self.everything
+            if node.name == "directory" and node.args
+            if f"{root}/".startswith(f"{node.args[-1].rstrip('/')}/")
+            for each in node.block or ()
+            if each.name == "allowoverride"
+        ]
+        words = {word.lower() for word in max(allowed, default=(0, ("none",)))[1]}
+        return "" if words <= {"none"} else root
 
     def prefixes(self) -> list[str]:
         """The literal paths that this server speaks of."""
@@ -116,7 +136,7 @@ class _Server:
                     "locationmatch",
                     "rewriterule",
                 }:
-                    found.append(re.split(r"/(?:api|v1)(?:/|$)", literal[0])[0])
+                    found += prefixes_in(literal[0])
         return [each for each in dict.fromkeys(found) if each]
 
     def follow(self, method: str, path: str, gate: Gate, *, tls: bool) -> Iterator[Passage]:
@@ -127,20 +147,23 @@ class _Server:
             if jump.target:
                 yield from self._passed(method, path, jump, tls=tls)
                 continue
-            for target, detail in self._mapped(jump.path):
+            mapped = self._mapped(jump.path)
+            if mapped is None:
+                yield from self._overridden(path, jump.gate)
+            for target, detail in mapped or ():
                 yield from self._passed(
                     method, path, Jump(jump.path, jump.gate, target, detail), tls=tls
                 )
 
     def _passed(self, method: str, asked: str, jump: Jump, *, tls: bool) -> Iterator[Passage]:
         sections = [*self._proxies(jump.target), *self._locations(jump.path)]
-        gate = jump.gate & access.gate(sections, self.everything, method)
+        gate = jump.gate & self._admitted(sections, Asked(method, jump.path, tls))
         for block in sections:
             for node in block:
                 if tls and node.name == "sslverifyclient" and node.args[:1] == ("require",):
                     gate &= login(f"SSLVerifyClient require ({node.at})")
-                if node.name == "if":
-                    gate &= doubt(f"<If> ({node.at}) is not judged")
+                if node.name == "rewriteengine" and node.args[:1] and node.args[0].lower() == "on":
+                    gate &= doubt(f"the rules of a section ({node.at}) are not followed")
         keep = self.setting("proxypreservehost").lower() == "on"
         for url in self._members(jump.target):
             if "|" in url or "://" not in url:
@@ -151,12 +174,31 @@ class _Server:
             try:
                 host, port = host_and_port(url)
             except ValueError:
+                if re.search(r":\d+[a-z]", url):
+                    continue  # a slash is missing, and httpd answers 500
                 reason = f"{url} is no address"
                 yield Passage(asked, asked, Upstream(reason=reason), gate, jump.detail)
                 continue
             for upstream in resolve(host, port, self.names):
                 sent = None if keep else authority
                 yield Passage(asked, f"/{rest}", upstream, gate, jump.detail, sent)
+
+    def _admitted(self, sections: list[Block], asked: Asked) -> Gate:
+        """Whom the sections admit, with those of an <If> for whom its expression holds."""
+        nodes = (*self.everything, *(node for block in sections for node in block))
+        blocks = [node for node in nodes if node.name in {"if", "elseif", "else"}]
+        deciding = [node for node in blocks if _decides(node)]
+        if any(node.name != "if" for node in deciding) or len(deciding) > _MOST_IFS:
+            return doubt(f"<{deciding[0].name}> ({deciding[0].at}) is not judged")
+        return self._parted(sections, deciding, asked)
+
+    def _parted(self, sections: list[Block], conditions: list[Node], asked: Asked) -> Gate:
+        if not conditions:
+            return access.gate(sections, self.everything, asked)
+        first, *rest = conditions
+        fork = judged(" ".join(first.args), asked, f"<If> ({first.at})")
+        yes = self._parted([*sections, first.block or ()], rest, asked)
+        return (fork.yes & yes) | (fork.no & self._parted(sections, rest, asked))
 
     def _members(self, url: str) -> list[str]:
         """The addresses of a balancer, or the one address."""
@@ -171,10 +213,22 @@ class _Server:
             if member.name == "balancermember" and member.args
         ] or [url]
 
+    def _overridden(self, asked: str, gate: Gate) -> Iterator[Passage]:
+        """Where the .htaccess of the document root may send what is in the file system."""
+        for node in self.htaccess:
+            flags = node.args[2].upper().strip("[]").split(",") if len(node.args) > 2 else []
+            if node.name == "rewriterule" and {"P", "PROXY"} & {flag.strip() for flag in flags}:
+                upstream = Upstream(reason=f"{node.at} passes requests on by rules of its own")
+                yield Passage(asked, asked, upstream, gate, node.at)
+                return
+
     def _mapped(  # noqa: C901, PLR0911, PLR0912 - three directives, in their order
         self, path: str
-    ) -> list[tuple[str, str]]:
-        """Where ProxyPass sends a path; the first that fits decides, `!` for nowhere."""
+    ) -> list[tuple[str, str]] | None:
+        """Where ProxyPass sends a path; the first that fits decides, `!` for nowhere.
+
+        None when there is none, so that the path is one of the file system.
+        """
         for block in reversed(self._locations(path)):
             for node in block:
                 if node.name == "proxypass" and node.args:
@@ -199,7 +253,7 @@ class _Server:
                     for number, text in enumerate(found.groups(), start=1):
                         url = url.replace(f"${number}", text or "")
                     return [(url.replace("$0", found[0]), node.at)]
-        return []
+        return None
 
     def _prefix_of(self, block: Block) -> str:
         for node in self.everything:
@@ -219,8 +273,6 @@ class _Server:
                 node.name == "location" and not regex and _within(path, node.args[0])
             ):
                 found.append(node.block)
-            elif node.name == "if":
-                found.append((node,))
         return found
 
     def _proxies(self, url: str) -> list[Block]:
@@ -235,6 +287,12 @@ class _Server:
             ):
                 found.append(node.block)
         return found
+
+
+def _decides(node: Node) -> bool:
+    """Whether a section says something of who may, at any depth."""
+    inside = node.block or ()
+    return any(each.name in access.DECIDING or _decides(each) for each in inside)
 
 
 def _search(pattern: str, text: str) -> re.Match[str] | None:

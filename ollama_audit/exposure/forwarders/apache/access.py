@@ -5,47 +5,70 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from ollama_audit.exposure.forwarders.apache.expressions import Asked, judged
 from ollama_audit.exposure.forwarders.apache.syntax import Node
 from ollama_audit.exposure.forwarders.clients import (
-    EVERYONE,
+    ALWAYS,
+    CHOICE,
+    LOOPBACK,
+    NEVER,
     NOBODY,
     OPEN,
     SHUT,
     Clients,
+    Fork,
     Gate,
+    among,
     doubt,
+    doubted,
     login,
+    matching,
     only,
+    proven,
+    truth,
 )
-from ollama_audit.snapshot.redact import MASK
+from ollama_audit.exposure.forwarders.keys import is_key
 
-_LOOPBACK = Clients.within("127.0.0.0/8") | Clients.within("::1")
-_SECRET = re.compile(r"(?i)auth|key|token|secret|cookie")
+Block = tuple[Node, ...]
+
 _USERS = ("valid-user", "user", "group", "ldap-", "dbm-group", "dbd-", "file-", "claim", "shib")
 _CONTAINERS = {"require", "requireany", "requireall", "requirenone"}
+_OLDER = {"order", "allow", "deny"}
+DECIDING = frozenset({*_CONTAINERS, *_OLDER, "satisfy", "limit", "limitexcept"})
+"""What a section must have to say something of who may."""
 
 
-def gate(sections: list[tuple[Node, ...]], everything: tuple[Node, ...], method: str) -> Gate:
-    """The gate of the sections that apply, the last of them deciding (AuthMerging Off)."""
-    sections = [_for_method(block, method) for block in sections]
-    demands = _last(sections, _CONTAINERS)
+def gate(sections: list[Block], everything: Block, asked: Asked) -> Gate:
+    """The gate of the sections that apply, in their order.
+
+    The demands of a later section take the place of those before, unless AuthMerging adds them.
+    """
+    sections = [_for_method(block, asked.method) for block in sections]
     result = OPEN
-    if demands:
-        result = _any(demands, everything, method)
-    merging = _last(sections, {"authmerging"})
-    if merging and merging[-1].args[:1] not in {("Off",), ("off",)}:
-        result = doubt(f"AuthMerging ({merging[-1].at})")
-    hosts = _last(sections, {"order", "allow", "deny"})
+    for block in sections:
+        demands = [node for node in block if node.name in _CONTAINERS]
+        if not demands:
+            continue
+        own = _any(demands, everything, asked)
+        merging = [node.args[0].lower() for node in block if node.name == "authmerging"]
+        match merging[-1] if merging else "off":
+            case "and":
+                result &= own
+            case "or":
+                result |= own
+            case _:
+                result = own
+    hosts = _last(sections, _OLDER)
     if not hosts:
         return result
-    listed = only(_ordered(hosts))
+    listed = _ordered(hosts, everything, asked)
     satisfy = _last(sections, {"satisfy"})
-    if satisfy and satisfy[-1].args[0].lower() == "any" and demands:
+    if satisfy and satisfy[-1].args[0].lower() == "any" and _last(sections, _CONTAINERS):
         return result | listed
     return result & listed
 
 
-def _for_method(block: tuple[Node, ...], method: str) -> tuple[Node, ...]:
+def _for_method(block: Block, method: str) -> Block:
     """A section with its <Limit> and <LimitExcept> settled."""
     result: list[Node] = []
     for node in block:
@@ -57,36 +80,36 @@ def _for_method(block: tuple[Node, ...], method: str) -> tuple[Node, ...]:
     return tuple(result)
 
 
-def _last(sections: list[tuple[Node, ...]], names: set[str]) -> list[Node]:
+def _last(sections: list[Block], names: set[str]) -> list[Node]:
     for block in reversed(sections):
         if found := [node for node in block if node.name in names]:
             return found
     return []
 
 
-def _any(nodes: Iterable[Node], everything: tuple[Node, ...], method: str) -> Gate:
+def _any(nodes: Iterable[Node], everything: Block, asked: Asked) -> Gate:
     result = SHUT
     for node in nodes:
-        result |= _one(node, everything, method)
+        result |= _one(node, everything, asked)
     return result
 
 
-def _one(node: Node, everything: tuple[Node, ...], method: str) -> Gate:
+def _one(node: Node, everything: Block, asked: Asked) -> Gate:
     inside = [each for each in node.block or () if each.name in _CONTAINERS]
     if node.name == "requireall":
         result = OPEN
         for each in inside:
-            result &= _one(each, everything, method)
+            result &= _one(each, everything, asked)
         return result
     if node.name == "requirenone":
-        passed = _any(inside, everything, method)
+        passed = _any(inside, everything, asked)
         return _not(passed, node)
     if node.name == "requireany":
-        return _any(inside, everything, method)
+        return _any(inside, everything, asked)
     args = node.args
     if args[:1] == ("not",):
-        return _not(_demand(args[1:], node, everything, method), node)
-    return _demand(args, node, everything, method)
+        return _not(_demand(args[1:], node, everything, asked), node)
+    return _demand(args, node, everything, asked)
 
 
 def _not(passed: Gate, node: Node) -> Gate:
@@ -96,7 +119,7 @@ def _not(passed: Gate, node: Node) -> Gate:
 
 
 def _demand(  # noqa: PLR0911 - a table
-    args: tuple[str, ...], node: Node, everything: tuple[Node, ...], method: str
+    args: tuple[str, ...], node: Node, everything: Block, asked: Asked
 ) -> Gate:
     what, rest = (args[0].lower() if args else ""), args[1:]
     if what == "all":
@@ -104,34 +127,51 @@ def _demand(  # noqa: PLR0911 - a table
     if what == "ip":
         return only(_union(rest))
     if what == "local":
-        return only(_LOOPBACK)
+        return only(LOOPBACK)
     if what == "method":
-        return OPEN if method in rest else SHUT
+        return OPEN if asked.method in rest else SHUT
     if what.startswith(_USERS):
         return login(f"Require {' '.join(args)} ({node.at})")
     if what == "env" and rest:
-        return _by_environment(rest[0], everything)
-    text = " ".join(rest)
-    if what == "expr" and _SECRET.search(text) and re.search(r"==|-eq", text) and "!" not in text:
-        return login(f"Require {' '.join(args)} ({node.at})")
-    return doubt(f"Require {' '.join(args)} ({node.at})")
+        return _by_environment(rest[0], everything, asked).yes
+    where = f"Require {' '.join(args)} ({node.at})"
+    if what == "expr":
+        return judged(" ".join(rest), asked, where).yes
+    return doubt(where)
 
 
-def _by_environment(name: str, everything: tuple[Node, ...]) -> Gate:
-    """What sets the variable (mod_setenvif)."""
+def _by_environment(name: str, everything: Block, asked: Asked) -> Fork:
+    """Whether something sets a variable (mod_setenvif); one after another, as they stand."""
+    result: Fork | None = None
     for node in everything:
-        if node.name in {"setenvif", "setenvifnocase"} and len(node.args) >= 3:
-            names = [word.lstrip("!").partition("=")[0] for word in node.args[2:]]
-            if name not in names:
-                continue
-            header, pattern = node.args[0], node.args[1]
-            strong = MASK in pattern or len(re.sub(r"(?i)bearer|basic|\W", "", pattern)) >= 8
-            if _SECRET.search(header) and strong:
-                return login(f"SetEnvIf {header} ({node.at})")
-            if header.lower() in {"remote_addr", "server_addr", "remote_host"}:
-                return doubt(f"SetEnvIf {header} ({node.at})")
-            return OPEN
-    return doubt(f"Require env {name}: nothing that was read sets it")
+        if node.name not in {"setenvif", "setenvifnocase"} or len(node.args) < 3:
+            continue
+        names = {word.partition("=")[0] for word in node.args[2:]}
+        if f"!{name}" in names:
+            result = (result or NEVER) & ~_sets(node, asked)
+        elif name in names:
+            result = (result or NEVER) | _sets(node, asked)
+    return result or doubted(f"env {name}: nothing that was read sets it")
+
+
+def _sets(node: Node, asked: Asked) -> Fork:
+    """Whether SetEnvIf finds its pattern in a header, or in what is known of the request."""
+    subject, pattern = node.args[0], node.args[1]
+    where = f"{node.name} {subject} ({node.at})"
+    name = subject.lower()
+    known = {"request_uri": asked.path, "request_method": asked.method}
+    if name == "remote_addr":
+        clients = matching(pattern)
+        return among(clients) if clients is not None else doubted(where)
+    if name in known:
+        try:
+            ignore = re.IGNORECASE if node.name == "setenvifnocase" else 0
+            return truth(value=bool(re.search(pattern, known[name], ignore)))
+        except re.error:
+            return doubted(where)
+    if name in {"server_addr", "remote_host", "request_protocol"}:
+        return doubted(where)
+    return proven(where) if is_key(subject, pattern) else CHOICE
 
 
 def _union(texts: Iterable[str]) -> Clients:
@@ -152,15 +192,26 @@ def network(text: str) -> Clients:
         return NOBODY
 
 
-def _ordered(nodes: list[Node]) -> Clients:
+def _ordered(nodes: list[Node], everything: Block, asked: Asked) -> Gate:
     """Order, Allow from and Deny from (mod_access_compat); the last of the order decides."""
     orders = [node.args[0].lower() for node in nodes if node.name == "order" and node.args]
     order = orders[-1].replace(" ", "") if orders else "deny,allow"
-    sets = {"allow": NOBODY, "deny": NOBODY}
+    sets = {"allow": NEVER, "deny": NEVER}
     for node in nodes:
         if node.name in sets and len(node.args) > 1:
             for text in node.args[1:]:
-                sets[node.name] |= EVERYONE if text.lower() == "all" else network(text)
+                sets[node.name] |= _listed(text, node, everything, asked)
     if order.startswith("allow"):
-        return sets["allow"] - sets["deny"]
-    return sets["allow"] | ~sets["deny"]
+        return (sets["allow"] & ~sets["deny"]).yes
+    return (sets["allow"] | ~sets["deny"]).yes
+
+
+def _listed(text: str, node: Node, everything: Block, asked: Asked) -> Fork:
+    if text.lower() == "all":
+        return ALWAYS
+    if text.lower().startswith("env="):
+        name = text[4:]
+        fork = _by_environment(name.lstrip("!"), everything, asked)
+        return ~fork if name.startswith("!") else fork
+    clients = network(text)
+    return among(clients) if clients else doubted(f"{node.name} from {text} ({node.at})")

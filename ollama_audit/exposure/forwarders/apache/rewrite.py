@@ -14,13 +14,15 @@ from ollama_audit.exposure.forwarders.clients import (
     Fork,
     Gate,
     among,
+    doubt,
     doubted,
+    matching,
     proven,
     truth,
 )
-from ollama_audit.snapshot.redact import MASK
+from ollama_audit.exposure.forwarders.keys import is_key
 
-_SECRET = re.compile(r"(?i)auth|key|token|secret|cookie")
+_MOST_JUMPS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ class Jump:
     """The URL it is passed on to by `[P]`; empty when the rules leave that to others."""
     detail: str = ""
     ended: bool = False
+    skipped: int = 0
+    """The number of the last rule that is left out."""
 
 
 def rewritten(
@@ -44,22 +48,32 @@ def rewritten(
     if not engine or engine[-1] != "on":
         return jumps
     conditions: list[Node] = []
+    number = 0
     for node in block:
         if node.name == "rewritecond":
             conditions.append(node)
         elif node.name == "rewriterule" and len(node.args) >= 2:
+            number += 1
             jumps = [
                 after
                 for before in jumps
                 for after in (
-                    [before] if before.ended else _ruled(node, conditions, before, method, tls=tls)
+                    [before]
+                    if before.ended or number <= before.skipped
+                    else _ruled(node, conditions, before, method, number, tls=tls)
                 )
-            ][:64]
+                if after.gate.passing
+            ]
+            if len(jumps) > _MOST_JUMPS:
+                why = doubt(f"too many RewriteRules decide together ({node.at})")
+                return [Jump(path, gate & why)]
             conditions = []
-    return [jump for jump in jumps if jump.gate.passing]
+    return jumps
 
 
-def _ruled(node: Node, conditions: list[Node], jump: Jump, method: str, *, tls: bool) -> list[Jump]:
+def _ruled(  # noqa: PLR0913 - a rule, what it asks, and of what
+    node: Node, conditions: list[Node], jump: Jump, method: str, number: int, *, tls: bool
+) -> list[Jump]:
     pattern, substitution = node.args[0], node.args[1]
     flags = node.args[2].strip("[]").split(",") if len(node.args) > 2 else []
     names = {flag.strip().partition("=")[0].upper() for flag in flags}
@@ -69,6 +83,9 @@ def _ruled(node: Node, conditions: list[Node], jump: Jump, method: str, *, tls: 
     except (re.error, RecursionError):
         found = None
         negated = True
+    if names & {"C", "CHAIN", "N", "NEXT"}:
+        why = doubt(f"RewriteRule with {'the flag ' + '/'.join(sorted(names))} ({node.at})")
+        return [replace(jump, gate=jump.gate & why)]
     if bool(found) == negated:
         return [jump]
     fork = _conditions(conditions, jump, method, tls=tls)
@@ -77,14 +94,17 @@ def _ruled(node: Node, conditions: list[Node], jump: Jump, method: str, *, tls: 
     if names & {"F", "FORBIDDEN", "G", "GONE", "R", "REDIRECT"}:
         return [outside]
     target = substitution.replace("%{REQUEST_URI}", jump.path)
-    for number, text in enumerate(found.groups() if found else (), start=1):
-        target = target.replace(f"${number}", text or "")
+    for group, text in enumerate(found.groups() if found else (), start=1):
+        target = target.replace(f"${group}", text or "")
     target = target.replace("$0", found[0] if found else "").partition("?")[0]
     if names & {"P", "PROXY"}:
         return [replace(inside, target=target, detail=node.at, ended=True), outside]
     if target.startswith(("http://", "https://")):
         return [outside]
     ended = bool(names & {"L", "LAST", "END"})
+    skip = next((f.partition("=")[2] for f in flags if f.strip().upper().startswith("S")), "")
+    if skip.isdecimal():
+        inside = replace(inside, skipped=number + int(skip))
     path = jump.path if substitution == "-" else target
     return [replace(inside, path=path, ended=ended), outside]
 
@@ -129,12 +149,12 @@ def _tested(  # noqa: PLR0911 - a table
             return doubted(f"RewriteCond {tested}")
         return truth(value=bool(held))
     if tested == "%{REMOTE_ADDR}":
-        literal = pattern.lstrip("=^").rstrip("$").replace("\\.", ".")
+        clients = matching(pattern) if pattern[:1] != "=" else None
         try:
-            return among(Clients.within(literal))
+            return among(clients or Clients.within(pattern.removeprefix("=")))
         except ValueError:
-            return doubted(f"RewriteCond {tested}")
+            return doubted(f"RewriteCond {tested} {pattern}")
     if tested.upper().startswith(("%{HTTP:", "%{HTTP_", "%{QUERY_STRING")):
-        strong = MASK in pattern or len(re.sub(r"(?i)bearer|basic|\W", "", pattern)) >= 8
-        return proven(f"RewriteCond {tested}") if _SECRET.search(tested) and strong else CHOICE
+        name = re.sub(r"(?i)^%\{HTTP[:_]|\}$", "", tested).replace("_", "-")
+        return proven(f"RewriteCond {tested}") if is_key(name, pattern) else CHOICE
     return doubted(f"RewriteCond {tested}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from posixpath import join
@@ -26,6 +27,9 @@ _BUILT_IN = {
     "mod_logio",
     "mod_version",
 }
+
+
+_REWRITING = {"rewritecond", "rewriterule"}
 
 
 class SyntaxProblemError(Exception):
@@ -53,7 +57,43 @@ def tree(found: Configuration) -> tuple[Node, ...]:
     Raises:
         SyntaxProblemError: A file is missing, unreadable or not what httpd would read.
     """
-    return _settled(_file(found, found.main, 0), _Conditions())
+    nodes = _settled(_file(found, found.main, 0), _Conditions())
+    defined = dict(_defined(nodes))
+    return _with_values(nodes, defined) if defined else nodes
+
+
+def _defined(nodes: tuple[Node, ...]) -> Iterator[tuple[str, str]]:
+    """What Define gives names, wherever it stands."""
+    for node in nodes:
+        if node.name == "define" and len(node.args) == 2:
+            yield node.args[0], node.args[1]
+        yield from _defined(node.block or ())
+
+
+def _with_values(nodes: tuple[Node, ...], defined: dict[str, str]) -> tuple[Node, ...]:
+    """The nodes with `${NAME}` replaced by what Define gave it."""
+
+    def put(text: str) -> str:
+        return re.sub(r"\$\{(\w+)\}", lambda name: defined.get(name[1], name[0]), text)
+
+    return tuple(
+        Node(
+            node.name,
+            tuple(map(put, node.args)),
+            node.at,
+            None if node.block is None else _with_values(node.block, defined),
+        )
+        for node in nodes
+    )
+
+
+def override(found: Configuration, folder: str) -> tuple[Node, ...]:
+    """What the .htaccess of a folder says; nothing where there is none, or it is not understood."""
+    path = join(folder, ".htaccess")
+    try:
+        return _file(found, path, 0) if found.file(path) else ()
+    except SyntaxProblemError:
+        return ()
 
 
 def _file(  # noqa: C901, PLR0912 - one loop over the lines
@@ -89,6 +129,11 @@ def _file(  # noqa: C901, PLR0912 - one loop over the lines
             stack.append((Node(name.lower(), tuple(args), at), []))
         else:
             name, *args = _words(line, at)
+            if name.lower() in _REWRITING:
+                # mod_rewrite splits its arguments itself, and spares an escaped space.
+                args = [
+                    word.replace("\0", " ") for word in _words(line.replace("\\ ", "\0"), at)[1:]
+                ]
             if name.lower() in {"include", "includeoptional"} and args:
                 stack[-1][1].extend(_included(found, name.lower(), args[0], depth, at))
             else:

@@ -44,6 +44,7 @@ from ollama_audit.exposure.forwarders.step import Onward, unclear
 from ollama_audit.exposure.forwarders.web import (
     Passage,
     Upstream,
+    guessed,
     in_force,
     requests,
     resolve,
@@ -196,7 +197,7 @@ class _Server:
             if new is not None and depth < _MOST_REWRITES:
                 doubtful = doubt("lighttpd: a rewrite is not followed")
                 inner = state.gate if new.startswith("/") else state.gate & doubtful
-                new = new if new.startswith("/") else path
+                new = new if new.startswith("/") else guessed(path)
                 yield from self._follow(
                     near,
                     method,

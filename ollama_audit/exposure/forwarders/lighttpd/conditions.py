@@ -15,18 +15,17 @@ from ollama_audit.exposure.forwarders.clients import (
     Fork,
     among,
     doubted,
+    matching,
     only,
     proven,
     truth,
 )
+from ollama_audit.exposure.forwarders.keys import is_key
 from ollama_audit.exposure.forwarders.lighttpd.syntax import Context, Value
 from ollama_audit.snapshot.network import Listener
 
-_SECRET = re.compile(r"(?i)auth|key|token|secret|cookie")
 _ANY_HOST = "host.invalid"
 _LOCAL_HOSTS = ("localhost", "127.0.0.1", _ANY_HOST)
-_OCTET = r"\d{1,3}"
-_ANCHORED = re.compile(rf"\^({_OCTET}(?:\\\.{_OCTET}){{0,3}})(\\\.|\$)(?:\.\*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,38 +161,12 @@ def _networks(context: Context) -> Clients | None:
             return Clients.within(context.text)
         except ValueError:
             return None
-    found = Clients.nobody()
-    for part in _alternatives(context.text):
-        match = _ANCHORED.fullmatch(part)
-        if match is None or context.sign not in {"=~", "!~"}:
-            return None
-        octets = match[1].split(r"\.")
-        whole = len(octets) == 4
-        if whole != (match[2] == "$"):
-            return None
-        try:
-            found |= Clients.within(
-                ".".join([*octets, *["0"] * (4 - len(octets))]) + f"/{8 * len(octets)}"
-            )
-        except ValueError:
-            return None
-    return found
-
-
-def _alternatives(pattern: str) -> list[str]:
-    """`^(a|b)` and `^a|^b` as `^a`, `^b`."""
-    inside = re.fullmatch(r"\^\((?:\?:)?([^()]*)\)(\$?)", pattern)
-    if inside:
-        return [f"^{part}{inside[2]}" for part in inside[1].split("|")]
-    return pattern.split("|")
+    return matching(context.text) if context.sign in {"=~", "!~"} else None
 
 
 def _header(context: Context, name: str) -> Fork:
     """What a client writes: as it likes, or a secret."""
-    if not _SECRET.search(name):
-        return CHOICE
-    text = re.sub(r"(?i)bearer|basic|\\.|\W", "", context.text.replace("***", "x" * 8))
-    if len(text) < 8:
+    if not is_key(name, context.text):
         return CHOICE
     fork = proven(f"lighttpd: {context.kind} {context.sign} ({context.at})")
     return ~fork if context.sign.startswith("!") else fork

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
-from ollama_audit.exposure.forwarders.clients import EVERYONE, OPEN, Clients, only
+from ollama_audit.exposure.forwarders.clients import EVERYONE, OPEN, Clients, Gate, only
 from ollama_audit.exposure.forwarders.nginx import access
 from ollama_audit.exposure.forwarders.nginx.locations import prefixes
 from ollama_audit.exposure.forwarders.nginx.symbols import Request, Symbol
@@ -66,20 +67,63 @@ def _http(
     # What servers inherit; a block is nobody's to inherit.
     resolved: dict[str, tuple[Upstream, ...]] = {}
     around = tuple(each for each in http if each.block is None)
-    for each in http:
-        if each.name != "server" or each.block is None:
-            continue
-        listening = _listening(each.block, listener)
-        if listening is None:
-            continue
-        tls, near = listening
-        server = Server(around, each.block, values, tls=tls)
-        encryption = Encryption.TLS if tls else Encryption.PLAIN
-        for method, path in requests(prefixes(each.block)):
+    for block, socket, default in _servers(http, listener):
+        server = Server(around, block, values, tls=socket.tls)
+        encryption = Encryption.TLS if socket.tls else Encryption.PLAIN
+        names = None if default else _names(block)
+        for method, path in requests(prefixes(block)):
             for end in server.ends(method, path):
-                clients = own if near else EVERYONE
+                clients = only(own if socket.near else EVERYONE) & socket.gate
                 for passage in _passages(found, upstreams, path, end, clients, resolved):
-                    yield encryption, passage
+                    yield from ((encryption, each) for each in _named(passage, names))
+
+
+def _servers(block: Block, listener: Listener) -> list[tuple[Block, _Socket, bool]]:
+    """The servers of a listener, and whether each is the default of one of its addresses.
+
+    Only a default server takes names that no server has (ngx_http_core_module, `listen`).
+    """
+    found = [
+        (each.block, sockets)
+        for each in block
+        if each.name == "server" and each.block is not None
+        if (sockets := _listening(each.block, listener))
+    ]
+    defaults: dict[str, int] = {}
+    for flagged in (True, False):
+        for index, (_, sockets) in enumerate(found):
+            for socket in sockets:
+                if socket.default or not flagged:
+                    defaults.setdefault(socket.address, index)
+    return [
+        (server, _together(sockets), any(defaults[each.address] == index for each in sockets))
+        for index, (server, sockets) in enumerate(found)
+    ]
+
+
+def _together(sockets: list[_Socket]) -> _Socket:
+    return _Socket(
+        tls=any(each.tls for each in sockets),
+        near=all(each.near for each in sockets),
+        gate=next((each.gate for each in sockets if each.gate != OPEN), OPEN),
+    )
+
+
+def _names(server: Block) -> tuple[str, ...] | None:
+    """The Host headers that lead to a server; None where they cannot be told."""
+    names = [name for each in server if each.name == "server_name" for name in each.args]
+    if not names or any(name.startswith("~") or name in {"", '""'} for name in names):
+        return None
+    return tuple(name.lower().lstrip(".").replace("*", "x") for name in names)
+
+
+def _named(passage: Passage, names: tuple[str, ...] | None) -> Iterator[Passage]:
+    """A passage, for each name that may be sent along if it is the client's."""
+    if passage.host is not None or names is None:
+        yield passage
+        return
+    for name in names:
+        yield replace(passage, host=name)
 
 
 def _passages(  # noqa: PLR0913, PLR0917 - what all servers share comes along
@@ -87,10 +131,10 @@ def _passages(  # noqa: PLR0913, PLR0917 - what all servers share comes along
     upstreams: dict[str, Directive],
     asked: str,
     end: End,
-    clients: Clients,
+    clients: Gate,
     known: dict[str, tuple[Upstream, ...]],
 ) -> Iterator[Passage]:
-    gate = end.gate if clients is EVERYONE else end.gate & only(clients)
+    gate = end.gate if clients == OPEN else end.gate & clients
     if end.status:
         return
     if end.reason:
@@ -110,11 +154,16 @@ def _resolved(
     named = upstreams.get(authority)
     members = [authority]
     if named is not None:
-        members = [
-            each.args[0]
+        serving = [
+            each.args
             for each in named.block or ()
             if each.name == "server" and each.args and "down" not in each.args
         ]
+        first = [args for args in serving if "backup" not in args]
+        for args in serving if first else ():
+            if "backup" in args:
+                yield Upstream(reason=f"{args[0]} serves when no other server of {authority} does")
+        members = [args[0] for args in first or serving]
     for member in members:
         if member.startswith("unix:"):
             yield Upstream(reason=f"what listens at {member} is not followed")
@@ -133,18 +182,13 @@ def _stream(
     """Servers of the `stream` block: they pass on bytes, all paths alike."""
     stream = _within(directives, "stream")
     values, upstreams = Values(stream), _upstreams(stream)
-    for each in stream:
-        if each.name != "server" or each.block is None:
-            continue
-        listening = _listening(each.block, listener)
-        if listening is None:
-            continue
-        tls, near = listening
-        layers = (stream, each.block)
+    for block, socket, _ in _servers(stream, listener):
+        tls = socket.tls
+        layers = (stream, block)
         request = Request("", "", "", tls, _setting(layers, "ssl_verify_client"), {})
         gate = access.gate(layers, values, request, OPEN) & access.certificate(request)
-        gate &= only(own if near else EVERYONE)
-        for handler in (d for d in each.block if d.name == "proxy_pass" and d.args):
+        gate &= only(own if socket.near else EVERYONE) & socket.gate
+        for handler in (d for d in block if d.name == "proxy_pass" and d.args):
             for more, target in values.expand(handler.args[0], request):
                 known = [Upstream(reason=f"proxy_pass {handler.args[0]} depends on the client")]
                 if not isinstance(target, Symbol):
@@ -168,16 +212,30 @@ def _upstreams(block: Block) -> dict[str, Directive]:
     return {each.args[0]: each for each in block if each.name == "upstream" and each.args}
 
 
-def _listening(server: Block, listener: Listener) -> tuple[bool, bool] | None:
-    """Whether a server listens there: None, or (with TLS, only on a loopback address).
+@dataclass(frozen=True, slots=True)
+class _Socket:
+    """How a server listens at a listener."""
+
+    address: str = ""
+    tls: bool = False
+    near: bool = False
+    """Only on a loopback address."""
+    default: bool = False
+    gate: Gate = OPEN
+
+
+def _listening(server: Block, listener: Listener) -> list[_Socket]:
+    """How a server listens there.
 
     nginx binds only the wildcard where both it and one address are asked for with one port, and
     tells them apart by where a connection arrived.
     """
-    listens = [each.args for each in server if each.name == "listen" and each.args] or [("80",)]
+    listens = [each for each in server if each.name == "listen" and each.args]
+    listens = listens or [Directive("listen", ("80",), "")]
     old_ssl = any(each.name == "ssl" and each.args == ("on",) for each in server)
-    found: list[tuple[bool, bool]] = []
-    for words in listens:
+    found: list[_Socket] = []
+    for each in listens:
+        words = each.args
         address, port = _address(words[0])
         if port != listener.port or "quic" in words:
             continue
@@ -189,11 +247,17 @@ def _listening(server: Block, listener: Listener) -> tuple[bool, bool] | None:
             listener.wildcard and bound.version == ip_address(listener.address).version
         ):
             continue
-        near = bound.is_loopback and not listener.on_loopback
-        found.append(("ssl" in words or old_ssl, near))
-    if not found:
-        return None
-    return any(tls for tls, _ in found), all(near for _, near in found)
+        told = f"listen {words[0]} proxy_protocol ({each.at}) takes no plain HTTP"
+        found.append(
+            _Socket(
+                address=str(bound),
+                tls="ssl" in words or old_ssl,
+                near=bound.is_loopback and not listener.on_loopback,
+                default="default_server" in words or "default" in words,
+                gate=access.unclear(told) if "proxy_protocol" in words else OPEN,
+            )
+        )
+    return found
 
 
 def _address(text: str) -> tuple[str, int]:

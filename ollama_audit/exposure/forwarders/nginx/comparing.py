@@ -5,8 +5,6 @@ Each answer is two gates: of those who can make it hold, and of those who can ma
 
 from __future__ import annotations
 
-import re
-
 from ollama_audit.exposure.forwarders.clients import (
     OPEN,
     SHUT,
@@ -17,10 +15,10 @@ from ollama_audit.exposure.forwarders.clients import (
     matching,
     only,
 )
+from ollama_audit.exposure.forwarders.keys import long
 from ollama_audit.exposure.forwarders.nginx.symbols import Symbol, Value, expression
 from ollama_audit.snapshot.redact import MASK
 
-_SCHEMES = re.compile(r"(?i)bearer|basic|token|\(\?P?<\w+>|\\[a-z]|\[[^\]]*\]|\{[^}]*\}")
 _A_KEY = "a key in a header"
 
 
@@ -43,7 +41,7 @@ def equals(value: Value, literal: str, what: str) -> tuple[Gate, Gate]:
         case Symbol.CHOICE:
             return OPEN, OPEN
         case Symbol.HEADER | Symbol.SECRET:
-            known = literal and (value is Symbol.SECRET or _long(literal))
+            known = literal and (value is Symbol.SECRET or long(literal))
             return (login(_A_KEY) if known else OPEN), OPEN
         case Symbol.ADDRESS:
             return _addressed(literal)
@@ -61,11 +59,6 @@ def _addressed(literal: str) -> tuple[Gate, Gate]:
     return only(clients), only(~clients)
 
 
-def _long(text: str) -> bool:
-    """Whether a text has more to it than the form of a header, so that it must be known."""
-    return MASK in text or len(re.sub(r"\W", "", _SCHEMES.sub("", text))) >= 8
-
-
 def matches(value: Value, pattern: str, what: str) -> tuple[Gate, Gate]:
     """Whether a value matches a key of `map`, or the right side of `~` with its sign."""
     if not pattern.startswith("~"):
@@ -77,7 +70,7 @@ def matches(value: Value, pattern: str, what: str) -> tuple[Gate, Gate]:
             return OPEN, OPEN
         case Symbol.SECRET | Symbol.HEADER:
             # A pattern that asks for a form only is met by whoever knows the form.
-            return (login(_A_KEY) if _long(text) or MASK in pattern else OPEN), OPEN
+            return (login(_A_KEY) if long(text) or MASK in pattern else OPEN), OPEN
         case Symbol.ADDRESS if (clients := matching(text)) is not None:
             return only(clients), only(~clients)
         case str() if not isinstance(value, Symbol):

@@ -19,6 +19,7 @@ from ollama_audit.exposure.forwarders.clients import (
     login,
     only,
 )
+from ollama_audit.exposure.forwarders.keys import named_so, ordinary
 from ollama_audit.exposure.forwarders.nginx.comparing import doubts, equals, matches, truth
 from ollama_audit.exposure.forwarders.nginx.geo import located
 from ollama_audit.exposure.forwarders.nginx.symbols import (
@@ -32,12 +33,6 @@ from ollama_audit.exposure.forwarders.nginx.symbols import (
 from ollama_audit.exposure.forwarders.nginx.syntax import Directive
 
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
-_KEY_NAME = re.compile(r"auth|key|token|secret|passw|cookie|session|jwt|bearer|credential")
-_ORDINARY = re.compile(
-    r"http_(?:accept\w*|cache_control|connection|content_\w+|dnt|forwarded|host|if_\w+|origin|range"
-    r"|referer|sec_\w+|te|upgrade\w*|user_agent|via|x_forwarded_\w+|x_real_ip|x_requested_with)"
-)
-"""Headers that say nothing of who somebody is."""
 _ADDRESSES = frozenset({"remote_addr", "binary_remote_addr", "realip_remote_addr"})
 _NAMED = re.compile(r"\(\?P?<([A-Za-z_]\w*)>")
 _DEEPEST = 8
@@ -208,9 +203,10 @@ def _built_in(name: str, request: Request) -> Alternatives:  # noqa: PLR0911 - a
     if name == "secure_link":
         return ((login("a signed link"), "1"), (OPEN, ""))
     if name.startswith(("http_", "arg_", "cookie_")):
-        if name.startswith("cookie_") or _KEY_NAME.search(name):
+        header = name.partition("_")[2].replace("_", "-")
+        if name.startswith("cookie_") or named_so(header):
             return ((OPEN, Symbol.SECRET),)
-        return ((OPEN, Symbol.CHOICE if _ORDINARY.fullmatch(name) else Symbol.HEADER),)
+        return ((OPEN, Symbol.CHOICE if ordinary(header) else Symbol.HEADER),)
     if name in {
         "invalid_referer",
         "host",

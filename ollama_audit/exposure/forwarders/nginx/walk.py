@@ -15,6 +15,7 @@ from ollama_audit.exposure.forwarders.nginx.locations import Place, find
 from ollama_audit.exposure.forwarders.nginx.symbols import Request, Symbol, expression
 from ollama_audit.exposure.forwarders.nginx.syntax import Directive
 from ollama_audit.exposure.forwarders.nginx.values import Values
+from ollama_audit.exposure.forwarders.web import guessed
 
 Block = tuple[Directive, ...]
 
@@ -266,7 +267,9 @@ class Server:
     def _rewritten(self, args: tuple[str, ...], state: State) -> list[State]:
         regex = expression(args[0])
         if regex is None:
-            return [replace(state, gate=access.unclear("a rewrite that cannot be tried"))]
+            unclear = access.unclear(f"the rewrite {args[0]} cannot be tried")
+            request = replace(state.request, path=guessed(state.request.path))
+            return [replace(state, gate=state.gate & unclear, request=request)]
         found = regex.search(state.request.path)
         if not found:
             return [state]
@@ -283,8 +286,10 @@ class Server:
             return [replace(state, stopped="302", ended=True)]
         result: list[State] = []
         for gate, value in self.values.expand(args[1].partition("?")[0], request):
-            path = state.request.path if isinstance(value, Symbol) else value
-            known = gate & access.unclear("a rewrite by a variable") if value != path else gate
+            path, known = value, gate
+            if isinstance(value, Symbol):
+                path = guessed(state.request.path)
+                known = gate & access.unclear(f"the rewrite to {args[1]} is by a variable")
             result.append(
                 replace(
                     state,
