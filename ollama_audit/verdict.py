@@ -229,7 +229,12 @@ def _kept_out(report: Report) -> str:
 
 
 def _reason(because: tuple[str, ...]) -> str:
-    return f": {because[0].rstrip('.')}" if because else ""
+    """The first reason; of a rule that goes by its owner's name, the name and what is doubtful."""
+    if not because:
+        return ""
+    named, rule, rest = because[0].rstrip(".").partition(" - ")
+    _, doubt, why = rest.rpartition(": whether ")
+    return f": {named}: whether {why}" if rule and doubt else f": {because[0].rstrip('.')}"
 
 
 def _anyone(parts: list[tuple[Endpoint, ZoneReach]]) -> str:

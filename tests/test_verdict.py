@@ -106,6 +106,21 @@ def test_unread_filter_is_unclear_with_its_reason_and_cure() -> None:
     assert verdict.cure == "sudo ollama-audit"
 
 
+def test_a_rule_that_is_not_understood_goes_by_its_owners_name_alone() -> None:
+    """What its program prints is in the evidence; a sentence has no room for it."""
+    limit = (
+        "ufw rule 1: limit from any to any port 11434 - nft ip filter ufw-user-input handle 108: "
+        "-A ufw-user-input -p tcp -m recent --set -j x: whether `recent` matches cannot be said"
+    )
+    doubtful = endpoint(
+        reach(Zone.LAN, V4, Extent.UNKNOWN, LAN4, because=(limit,)), address="0.0.0.0"
+    )
+    assert judge(report(finding("a"), endpoints=(doubtful,))).sentence.endswith(
+        "could not be told: ufw rule 1: limit from any to any port 11434: whether `recent` "
+        "matches cannot be said."
+    )
+
+
 def test_what_is_unread_of_the_whole_world_is_said_in_few_words() -> None:
     cover = [f"{number}.0.0.0/8" for number in range(1, 30)]
     parts = [reach(Zone.INTERNET, V4, Extent.UNKNOWN, *cover)]

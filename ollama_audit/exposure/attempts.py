@@ -224,7 +224,8 @@ def _everywhere(
     across: list[InterfaceAddress] = []
     told_apart = terrain.told_apart(namespace, family)
     seen = set()
-    for owner, own in _delivered(namespace):
+    # Its own addresses first: they are what clients there know the host by.
+    for owner, own in sorted(_delivered(namespace), key=lambda p: p[0].index != interface.index):
         crossing = owner.index != interface.index
         if own.family is not family or (crossing and own.ip.is_link_local):
             continue

@@ -177,7 +177,7 @@ def _zone_reach(zone: Zone, family: Family, tally: _Tally) -> ZoneReach:
         destinations=tuple(tally.destinations),
         external=tuple(tally.external),
         because=tuple(dict.fromkeys((*(tally.doubts if uncertain else ()), *tally.because))),
-        cure=tally.cure or _try(tally) if uncertain else "",
+        cure=tally.cure or _try(tally, zone) if uncertain else "",
     )
 
 
@@ -189,10 +189,19 @@ def _at(query: Query) -> str:
     )
 
 
-def _try(tally: _Tally) -> str:
+_THERE = {
+    Zone.HOST: "here",
+    Zone.CONTAINER: "in a container",
+    Zone.LAN: "on another machine of your network",
+    Zone.VPN: "on another machine of your VPN",
+    Zone.INTERNET: "on a machine on the internet",
+}
+
+
+def _try(tally: _Tally, zone: Zone) -> str:
     """What settles what no reading does: a client of theirs that tries."""
     at = tally.doubted_at
-    return f"curl -m 3 http://{at}/api/version on a machine there" if at else ""
+    return f"curl -m 3 http://{at}/api/version {_THERE[zone]}" if at else ""
 
 
 def outside(forwarding: Forwarding, port: int) -> str:

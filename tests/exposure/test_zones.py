@@ -12,7 +12,7 @@ from ollama_audit.exposure.model import Exposure, Extent, Zone, ZoneReach
 from ollama_audit.exposure.zones import sources_behind
 from ollama_audit.observed import Known
 from ollama_audit.snapshot.network import Family
-from tests.exposure.networked import default, link, space
+from tests.exposure.networked import default, link, networked, space
 from tests.hosts import host, namespaces
 
 
@@ -117,4 +117,17 @@ def test_what_no_reading_settles_a_client_of_theirs_does() -> None:
     (endpoint,) = allowing(LIMIT.format("192.168.1.0/24")).endpoints
     (part,) = [each for each in endpoint.toward(Zone.LAN) if each.family is Family.IPV4]
 
-    assert part.cure == "curl -m 3 http://192.168.1.10:11434/api/version on a machine there"
+    tried = "curl -m 3 http://192.168.1.10:11434/api/version"
+    assert part.cure == f"{tried} on another machine of your network"
+
+
+def test_a_host_is_tried_at_the_address_that_clients_there_know_it_by() -> None:
+    tunnel = link("10.99.0.1/24", index=2, name="tun0", kind="tun")
+    lan = link("192.168.1.10/24", index=3)
+    (endpoint,) = assess(networked(tunnel, lan, routes=())).endpoints
+
+    first = {
+        part.zone: part.destinations[0] for part in endpoint.reach if part.family is Family.IPV4
+    }
+
+    assert (first[Zone.LAN], first[Zone.VPN]) == ("192.168.1.10", "10.99.0.1")
