@@ -142,9 +142,11 @@ def _ingress(
         if source in own.network and not own.ip.is_link_local
     ]
     owner = terrain.wires.interface(namespace, str(target))
-    if near or owner is None:
-        return max(near, default=(0, ""))[1]
-    if owner in links and owner.kind != "dummy":
+    if owner is None and not _is_local(namespace, target):
+        return ""
+    if near:
+        return max(near)[1]
+    if owner and owner in links and owner.kind != "dummy":
         return owner.name
     names = {link.index: link.name for link in links}
     routes = [
@@ -153,7 +155,16 @@ def _ingress(
         for index in route.interfaces
         if index in names and route.type == "unicast" and source in route.network
     ]
-    return max(routes, default=(0, 0, owner.name))[2]
+    return max(routes, default=(0, 0, owner.name if owner else ""))[2]
+
+
+def _is_local(namespace: NetworkNamespace, address: Address) -> bool:
+    """Whether routes make an address the host's that no interface has."""
+    return any(
+        route.type == "local" and route.network.version == address.version
+        for route in known_or(namespace.routes, ())
+        if address in route.network
+    )
 
 
 def _receiving(namespace: NetworkNamespace, name: str) -> str:

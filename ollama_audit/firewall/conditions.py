@@ -441,10 +441,10 @@ def reverse_path_filter(*, loose: bool, accept_local: bool, marks: bool) -> Test
     """`-m rpfilter`, not inverted."""
 
     def test(context: Context, state: State) -> Match:
+        if context.ingress is not None and context.ingress.loopback:
+            return ALWAYS
         if context.answering or context.ingress is None or not context.client_shown(state):
             return EITHER
-        if context.ingress.loopback:
-            return ALWAYS
         lookup = Lookup(state.address, mark=state.mark if marks else 0)
         found, unsure = reverse_path(
             context.host,

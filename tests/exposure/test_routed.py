@@ -61,6 +61,27 @@ def test_by_which_interface_a_client_comes(source: str, to: str, by: str) -> Non
     assert ask(replace(host, namespaces=namespaces(space)), source, to).in_interface == by
 
 
+@pytest.mark.parametrize("to", ["192.168.1.99", "192.168.1.255", "0.0.0.0", "203.0.113.9"])
+def test_an_address_of_somebody_else_is_not_asked_about(to: str) -> None:
+    """A neighbour sends to it past this host, whose rules say nothing of that."""
+    found = ask(networked(LAN, UPLINK, routes=OUT), "192.168.1.20", to)
+    assert (found.reach, found.in_interface) == ("unknown", "")
+
+
+def test_an_address_that_a_route_makes_the_hosts_own() -> None:
+    """`ip route add local 203.0.113.128/25 dev lo`."""
+    mine = Route(
+        family=Family.IPV4,
+        destination="203.0.113.128",
+        prefix_length=25,
+        table=255,
+        type="local",
+        interface=1,
+    )
+    found = ask(networked(LAN, routes=(*OUT, mine)), "192.168.1.20", "203.0.113.130")
+    assert (found.reach, found.in_interface) == ("yes", "eth0")
+
+
 def test_a_port_of_a_bridge_is_its_bridge() -> None:
     port = Interface(index=7, name="enp3s0", master=2, master_kind="bridge")
     host = networked(replace(LAN, name="br0", kind="bridge"), port, routes=OUT)

@@ -105,6 +105,13 @@ def test_a_local_client_whose_source_is_translated_comes_in_again_by_another() -
     assert client in ask(with_legacy(nat + mangle), FROM_HERE).unknown
 
 
+@pytest.mark.parametrize("options", ["", "--validmark ", "--loose "])
+def test_the_reverse_path_is_not_looked_for_over_loopback(options: str) -> None:
+    """firewalld's rule of its iptables backend, which the answer over lo passes, too."""
+    rule = f"-A PREROUTING -m rpfilter {options}--invert -j DROP"
+    assert HERE in ask(with_legacy(raw_table(rule)), FROM_HERE).surely
+
+
 LISTED = "-A INPUT -p tcp -m tcp --dport 23 -m recent --set --name scan --rsource -j DROP"
 
 

@@ -244,10 +244,8 @@ def control_groups() -> list[Path]:
 def sweep() -> None:
     """Remove control groups without processes: all that can be left of a killed lab."""
     for top in control_groups():
-        for folder in sorted(top.rglob("*"), reverse=True):
-            if folder.is_dir():
-                _remove(folder)
-        _remove(top)
+        for folder, _, _ in os.walk(top, topdown=False):  # what goes meanwhile is no error
+            _remove(Path(folder))
 
 
 def _remove(group: Path) -> None:
