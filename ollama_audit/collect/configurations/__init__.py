@@ -28,6 +28,7 @@ from ollama_audit.collect.configurations.rathole import RATHOLE
 from ollama_audit.collect.configurations.rinetd import RINETD
 from ollama_audit.collect.configurations.ssh import SSH
 from ollama_audit.collect.configurations.start import Program, Start
+from ollama_audit.collect.configurations.stunnel import STUNNEL
 from ollama_audit.collect.configurations.tailscaled import TAILSCALED
 from ollama_audit.collect.configurations.told_by_arguments import (
     BORE,
@@ -82,6 +83,9 @@ PROGRAMS: Mapping[str, Program] = MappingProxyType(
         "rathole": RATHOLE,
         "rinetd": RINETD,
         "ssh": SSH,
+        "stunnel": STUNNEL,
+        "stunnel4": STUNNEL,
+        "stunnel5": STUNNEL,
         "tailscaled": TAILSCALED,
         "tor": TOR,
         "traefik": TRAEFIK,

@@ -104,6 +104,7 @@ _MACHINES = (
 )
 _apache = _later("apache", "apache")
 _nginx = _later("nginx", "nginx")
+_stunnel = _later("relays.stunnel", "stunnel")
 
 FORWARDERS: Mapping[str, Forwarder] = MappingProxyType(
     {
@@ -147,6 +148,9 @@ FORWARDERS: Mapping[str, Forwarder] = MappingProxyType(
         "sshd-session": sshd,
         "sslh": sslh,
         "sslh-select": sslh,
+        "stunnel": _stunnel,
+        "stunnel4": _stunnel,
+        "stunnel5": _stunnel,
         "systemd-socket-": socket_proxyd,
         "systemd-socket-proxyd": socket_proxyd,
         "systemd": _activated,
