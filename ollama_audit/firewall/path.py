@@ -361,8 +361,11 @@ class Walk:
         """Connections of clients on the host: out, and in again through lo."""
         own = self.host.local(self.version)
         self.drop(~own, "only addresses of this host itself send by this interface")
-        flows: Flows = {opening(address, port): own}
-        flows = self.pass_through([Leg("output", "", "lo")], flows, Phase.OPEN)
+        leaving_by = "lo" if address in own else self._first_egress(address, own)
+        if not leaving_by:
+            return []
+        first = Leg("output", "", leaving_by)
+        flows = self.pass_through([first], {opening(address, port): own}, Phase.OPEN)
         inside: Flows = {}
         outside: dict[str, Flows] = {}
         for state, sources in flows.items():
@@ -376,8 +379,20 @@ class Walk:
                 add(outside.setdefault(egress, {}), state, sources)
         arrivals = self._loop(inside)
         for egress, leaving in outside.items():
-            arrivals += self._to_container(egress, leaving)
+            arrivals += self._to_container(first, egress, leaving)
         return arrivals
+
+    def _first_egress(self, address: int, own: AddressSet) -> str:
+        """The interface that the output hook sees, by the route before any translation.
+
+        Empty when there is none, or it cannot be said.
+        """
+        egress = self.host.route(self.version, address, Lookup(None, "lo", 0))
+        if egress == NO_ROUTE:
+            self.drop(own, "the host has no route to it")
+        elif egress == UNSURE:
+            self.give_up(own, "the route to the destination cannot be said")
+        return "" if egress in {NO_ROUTE, UNSURE} else egress
 
     def _loop(self, flows: Flows) -> list[Arrival]:
         out = [Leg("postrouting", "", "lo"), Leg("egress", "", "lo")]
@@ -390,7 +405,7 @@ class Walk:
         flows = self._confirm(whole, self._finish_answer(flows))
         return [Arrival(LOCAL, "lo", *item) for item in flows.items()]
 
-    def _to_container(self, egress: str, flows: Flows) -> list[Arrival]:
+    def _to_container(self, first: Leg, egress: str, flows: Flows) -> list[Arrival]:
         """A client of the host whose connection is translated to somewhere else."""
         sources = everyone(flows, self.version)
         if egress in (NO_ROUTE, UNSURE):
@@ -400,7 +415,7 @@ class Walk:
         flows = self._without_loopback(egress, self.pass_through(out, flows, Phase.OPEN))
         back = [Leg("ingress", egress), Leg("prerouting", egress), Leg("input", egress)]
         flows = self.pass_through(back, _next_packet(flows), Phase.ANSWER)
-        flows = self._confirm([Leg("output", "", "lo"), *out], self._finish_answer(flows))
+        flows = self._confirm([first, *out], self._finish_answer(flows))
         return [Arrival(FORWARDED, egress, *item) for item in flows.items()]
 
     def _without_loopback(self, egress: str, flows: Flows) -> Flows:

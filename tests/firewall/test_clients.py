@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
+
 import msgspec
 import pytest
 
 from ollama_audit.firewall.reach import BY_CHOICE
-from ollama_audit.observed import Known
+from ollama_audit.observed import Known, known_or
 from tests.firewall.rulesets import (
     FROM_HERE,
     FROM_LAN,
@@ -110,6 +112,39 @@ def test_the_reverse_path_is_not_looked_for_over_loopback(options: str) -> None:
     """firewalld's rule of its iptables backend, which the answer over lo passes, too."""
     rule = f"-A PREROUTING -m rpfilter {options}--invert -j DROP"
     assert HERE in ask(with_legacy(raw_table(rule)), FROM_HERE).surely
+
+
+@pytest.mark.parametrize(
+    ("to", "through", "arrives"),
+    [
+        ("172.17.0.2", "lo", True),
+        ("172.17.0.2", "docker0", False),
+        ("172.17.0.2", "eth0", True),
+        ("192.0.2.10", "lo", False),
+        ("192.0.2.10", "docker0", True),
+    ],
+)
+def test_what_leaves_for_a_container_does_not_leave_through_loopback(
+    to: str, through: str, *, arrives: bool
+) -> None:
+    """The output hook sees the device of the route (observed: `oif lo dnat` of systemd-nspawn)."""
+    own = int(ip_address("192.0.2.10"))
+    shut = filter_table(f"-A OUTPUT -o {through} -j DROP")
+
+    answer = ask(with_legacy(shut), msgspec.structs.replace(FROM_HERE, address=to))
+
+    assert any(own in end.surely for end in answer.ends) is arrives
+
+
+def test_nothing_leaves_for_an_address_without_a_route() -> None:
+    namespace = with_legacy("")
+    routes = [each for each in known_or(namespace.routes, ()) if each.prefix_length]
+    namespace = msgspec.structs.replace(namespace, routes=Known(tuple(routes), "rtnetlink"))
+
+    answer = ask(namespace, msgspec.structs.replace(FROM_HERE, address="198.51.100.9"))
+
+    assert answer.ends == ()
+    assert int(ip_address("192.0.2.10")) in answer.blocked
 
 
 LISTED = "-A INPUT -p tcp -m tcp --dport 23 -m recent --set --name scan --rsource -j DROP"
