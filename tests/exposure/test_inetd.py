@@ -99,6 +99,10 @@ def test_xinetd_redirects_where_the_service_of_the_port_says() -> None:
     ]
 
 
+def test_xinetd_tries_each_address_of_a_name() -> None:
+    assert targets(of("xinetd", service("  redirect = localhost 11434"))) == [("127.0.0.1", 11434)]
+
+
 def test_xinetd_starts_a_netcat_that_passes_the_connection_on() -> None:
     server = "  server = /usr/bin/nc\n  server_args = 127.0.0.1 11434"
 

@@ -1,8 +1,8 @@
 """Which of the addresses of `localhost` a program connects to.
 
 What is expected was observed in a Debian 12 host with both addresses in /etc/hosts and Ollama at
-127.0.0.1: `nc`, `ncat`, `nginx` and `sslh` got there, rinetd, xinetd, pen, HAProxy and
-systemd-socket-proxyd did not.
+127.0.0.1, and in one of Debian 13: socat, `ncat`, redir, xinetd, nginx, Caddy, Apache and lighttpd
+got there, rinetd, pen, HAProxy and systemd-socket-proxyd did not.
 """
 
 from __future__ import annotations

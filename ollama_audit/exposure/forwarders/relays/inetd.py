@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
 
 from ollama_audit.exposure.forwarders.clients import EVERYONE, NOBODY, Clients
-from ollama_audit.exposure.forwarders.names import Takes
 from ollama_audit.exposure.forwarders.relays.target import at, literal, through, toward
 from ollama_audit.exposure.forwarders.step import Onward, unclear
 from ollama_audit.exposure.forwarders.web import configuration, owners, stale
@@ -153,7 +152,7 @@ def _service(
     redirect = section.values.get("redirect", [])
     if len(redirect) == 2 and redirect[1].isdecimal():
         steps: tuple[Onward, ...] = (
-            toward(terrain, namespace, process, at(redirect[0], redirect[1]), Takes.FIRST),
+            toward(terrain, namespace, process, at(redirect[0], redirect[1])),
         )
     elif redirect:
         reason = f"{process.name} redirects {section.name} to {' '.join(redirect)}"
