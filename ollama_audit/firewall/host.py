@@ -8,6 +8,7 @@ running kernel.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
+from functools import cached_property
 from ipaddress import ip_address, ip_network
 from typing import Final, NamedTuple
 
@@ -91,6 +92,7 @@ class Host:
         self._listeners = known_or(namespace.listeners, ())
         self.written: Callable[[Hashable], int] = lambda _: 0
         """The ports about which rules may be that put clients on a list, as a set of bits."""
+        self._connected: dict[tuple[int, str], AddressSet] = {}
         self._local: dict[tuple[int, str], AddressSet] = {}
         self._broadcast: AddressSet | None = None
         self._tables: dict[tuple[int, int], list[Destinations]] = {}
@@ -119,6 +121,7 @@ class Host:
             self._local[key] = AddressSet.from_ranges(ranges, version)
         return self._local[key]
 
+    @cached_property
     def anycast(self) -> AddressSet:
         """IPv6 anycast addresses of the host: a router's in each of its networks (RFC 4291)."""
         unicast = self.own_addresses(6)
@@ -126,14 +129,15 @@ class Host:
 
     def connected(self, version: int, interface: str) -> AddressSet:
         """The networks of an interface's own addresses."""
-        return AddressSet.from_networks(
-            (
+        key = (version, interface)
+        if key not in self._connected:
+            networks = (
                 address.network
                 for address in self.interfaces[interface].addresses
                 if address.family is FAMILY[version] and not address.ip.is_link_local
-            ),
-            version,
-        )
+            )
+            self._connected[key] = AddressSet.from_networks(networks, version)
+        return self._connected[key]
 
     def routed(self, version: int, interface: str) -> AddressSet:
         """The networks behind an interface: routed to it by more than a default route's halves."""

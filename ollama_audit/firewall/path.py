@@ -194,7 +194,7 @@ class Walk:
         """
         if self.version == 4:
             return flows
-        anycast = self.host.anycast()
+        anycast = self.host.anycast
         for state, sources in flows.items():
             if state.address in anycast:
                 self.drop(sources, "TCP does not answer at an anycast address")
