@@ -300,7 +300,7 @@ def _filtering(endpoint: Endpoint) -> str:
         return "not known what filters it"
     if extents == {Extent.ALL}:
         filtered = any(not _unfiltered(part) for part in parts)
-        return "the firewall lets everybody through" if filtered else "nothing filters it"
+        return "no rule keeps anybody out" if filtered else "nothing filters it"
     if extents == {Extent.NONE}:
         return "stopped for everyone outside"
     return "filtered in part"

@@ -72,10 +72,11 @@ def test_what_leads_to_ollama_is_not_said_to_be_ollama() -> None:
     [
         ((), "nothing filters it"),
         (("nft ip filter INPUT: policy accept",), "nothing filters it"),
-        (("ufw rule 1: allow from any to any port 11434",), "the firewall lets everybody through"),
+        (("ufw rule 1: allow from any to any port 11434",), "no rule keeps anybody out"),
+        (("Docker published port 11434, to 172.17.0.2:11434",), "no rule keeps anybody out"),
     ],
 )
-def test_a_firewall_that_lets_everybody_in_is_no_absent_one(
+def test_rules_that_let_everybody_in_are_told_from_none_and_called_no_firewall(
     because: tuple[str, ...], words: str
 ) -> None:
     everybody = endpoint(reach(Zone.LAN, V4, Extent.ALL, LAN4, because=because), address="0.0.0.0")

@@ -222,12 +222,19 @@ def _shown(
         if zone is Zone.INTERNET:
             return (family.everything,), 0
         sources = tally.core
-    filled = sources | tally.own
-    touching = [
-        (first, last)
-        for first, last in filled.ranges()
-        if sources & AddressSet.span(first, last, sources.version)
-    ]
-    whole = AddressSet.from_ranges(touching, sources.version)
+    whole = _filled(sources, tally.own)
     shown = tuple(map(str, whole.networks(_MOST_NETWORKS)))
     return shown, whole.network_count - len(shown)
+
+
+def _filled(sources: AddressSet, own: AddressSet) -> AddressSet:
+    """The sources with the own addresses that lie in networks of theirs, not beside them."""
+    kept: list[tuple[int, int]] = []
+    for first, last in (sources | own).ranges():
+        span = AddressSet.span(first, last, sources.version)
+        if not span & own:
+            kept.append((first, last))
+            continue
+        blocks = (AddressSet.from_networks([each], sources.version) for each in span.networks())
+        kept += (each for block in blocks if block & sources for each in block.ranges())
+    return AddressSet.from_ranges(kept, sources.version)

@@ -11,7 +11,7 @@ from ollama_audit.exposure.assess import assess
 from ollama_audit.exposure.model import Exposure, Extent, Zone, ZoneReach
 from ollama_audit.exposure.zones import sources_behind
 from ollama_audit.observed import Known
-from ollama_audit.snapshot.network import Family
+from ollama_audit.snapshot.network import Family, Interface
 from tests.exposure.networked import default, link, networked, space
 from tests.hosts import host, namespaces
 
@@ -37,13 +37,14 @@ def test_no_client_has_a_broadcast_address_or_ours(own: str, nobody: str, somebo
 ALLOW = "-A INPUT -s {} -p tcp -m tcp --dport 11434 -j ACCEPT"
 
 
-def allowing(*rules: str, policy: str = "DROP") -> Exposure:
+def allowing(*rules: str, policy: str = "DROP", beside: tuple[Interface, ...] = ()) -> Exposure:
     """A host on 192.168.1.0/24, and on the internet, with these rules for what comes in."""
     written = "\n".join(rules)
     answers = "-A OUTPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT"
     saved = f"*filter\n:INPUT {policy} [0:0]\n:OUTPUT ACCEPT [0:0]\n{written}\n{answers}\nCOMMIT\n"
     found = space(
         link("192.168.1.10/24", "198.51.100.10/32"),
+        *beside,
         routes=(default("192.168.1.1"),),
         listening="0.0.0.0:11434",
     )
@@ -131,3 +132,13 @@ def test_a_host_is_tried_at_the_address_that_clients_there_know_it_by() -> None:
     }
 
     assert (first[Zone.LAN], first[Zone.VPN]) == ("192.168.1.10", "10.99.0.1")
+
+
+def test_an_own_address_beside_a_network_is_none_of_it() -> None:
+    """172.17.255.255 is the broadcast address of docker0, next to the network that gets in."""
+    docker0 = link("172.17.0.1/16", index=3, name="docker0", kind="bridge")
+    other = link("172.18.0.1/16", index=4, name="br-0123456789ab", kind="bridge")
+    (endpoint,) = allowing(ALLOW.format("172.18.0.0/16"), beside=(docker0, other)).endpoints
+    (part,) = [each for each in endpoint.toward(Zone.CONTAINER) if each.open]
+
+    assert (part.extent, part.networks) == (Extent.SOME, ("172.18.0.0/16",))
