@@ -8,12 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
 
-from ollama_audit.addresses import AddressSet
+from ollama_audit.addresses import BITS, AddressSet
 from ollama_audit.firewall import conditions as on
+from ollama_audit.firewall.bits import EQUAL, NOT_EQUAL
 from ollama_audit.firewall.chains import Chains
 from ollama_audit.firewall.conditions import Test
 from ollama_audit.firewall.destinations import MOST_ELEMENTS, Reached, Reader, Shown
-from ollama_audit.firewall.instructions import Destination, Load, Lookup, Mask, Require, SwapBytes
+from ollama_audit.firewall.instructions import (
+    Compare,
+    Destination,
+    Load,
+    Lookup,
+    Mask,
+    Require,
+    SwapBytes,
+)
 from ollama_audit.firewall.ipset import SetMatch
 from ollama_audit.firewall.machine import Instruction
 from ollama_audit.firewall.netlink import MalformedError
@@ -74,8 +83,12 @@ def _looks_at_addresses(instruction: Instruction) -> bool:
     return isinstance(instruction, Require)
 
 
-def _of_address(shown: tuple[Shown, ...]) -> bool:
-    return any(isinstance(byte, Destination) and byte.part == "address" for byte in shown)
+def _of_address(shown: tuple[Shown, ...], version: int) -> bool:
+    """Whether a value holds part of an address; a longer one is of the other IP version."""
+    places = [
+        byte.place for byte in shown if isinstance(byte, Destination) and byte.part == "address"
+    ]
+    return bool(places) and max(places) < BITS[version] // 8
 
 
 def _large(members: NftSet) -> bool:
@@ -107,12 +120,33 @@ class _Reader(Reader):
             instruction = instructions[position]
             if isinstance(instruction, Require):
                 self._keep(*self._of_test(instruction.test))
+            elif isinstance(instruction, Mask) and (
+                network := self._network(instruction, instructions[position + 1 :], place)
+            ):
+                self._keep(network)
             elif isinstance(instruction, Mask | SwapBytes | Lookup):
                 self._check(instruction, place)
             for after, data in self.step(instruction, place):
                 if data is None or data.verdict is None:
                     worlds.append((after, position + 1))
         return steps
+
+    def _network(
+        self, mask: Mask, rest: Sequence[Instruction], place: Reached
+    ) -> AddressSet | None:
+        """The network that an address is compared with, when that is what a mask is for."""
+        shown, size = place.shown(mask.source, mask.length), BITS[self.version] // 8
+        whole = shown == tuple(Destination("address", byte) for byte in range(size))
+        ask = rest[0] if rest else None
+        if not whole or not isinstance(ask, Compare) or ask.register != mask.target:
+            return None
+        kept = int.from_bytes(mask.mask[:size], "big")
+        free = ~kept & ((1 << BITS[self.version]) - 1)
+        plain = ask.operator in (EQUAL, NOT_EQUAL) and len(ask.expected) == size
+        if free & (free + 1) or not plain or any(mask.flip[:size]):
+            return None
+        first = int.from_bytes(ask.expected, "big") & kept
+        return AddressSet.span(first, first | free, self.version)
 
     def _check(self, instruction: Mask | SwapBytes | Lookup, place: Reached) -> None:
         """Note a look at an address of which not all comparisons are seen."""
@@ -121,7 +155,7 @@ class _Reader(Reader):
             shown = place.shown(instruction.source, instruction.set.record.key_length)
         else:
             seen, shown = False, place.shown(instruction.source, instruction.length)
-        self.unread = self.unread or (not seen and _of_address(shown))
+        self.unread = self.unread or (not seen and _of_address(shown, self.version))
 
     def _keep(self, *found: AddressSet) -> None:
         for addresses in found:
@@ -132,7 +166,7 @@ class _Reader(Reader):
         self, shown: tuple[Shown, ...], fields: list[tuple[int, int]], element: Element
     ) -> tuple[Ports, AddressSet]:
         ports, addresses = super()._fitting(shown, fields, element)
-        self.unread = self.unread or (addresses.full and _of_address(shown))
+        self.unread = self.unread or (addresses.full and _of_address(shown, self.version))
         self._keep(addresses)
         return ports, addresses
 

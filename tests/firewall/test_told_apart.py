@@ -49,3 +49,21 @@ def test_of_nftables() -> None:
     """`assorted` translates what is sent to 192.0.2.10."""
     apart = ToldApart(captured("assorted"), 4)
     assert apart.key(HERE) != apart.key(THERE)
+
+
+@pytest.mark.parametrize("name", ["docker", "firewalld", "firewalld-zones", "ufw"])
+@pytest.mark.parametrize("version", [4, 6])
+def test_what_stock_firewalls_ask_of_addresses_is_read(name: str, version: int) -> None:
+    """Masks too: else each address of a large host would have to be asked about."""
+    apart = ToldApart(captured(name), version)
+    beside = [
+        int(ip_address("192.0.2.200" if version == 4 else "2001:db8:9::1")) + n for n in (0, 1)
+    ]
+    assert apart.key(beside[0]) == apart.key(beside[1])
+
+
+def test_a_network_whose_length_is_no_whole_number_of_bytes() -> None:
+    """ufw lets in DHCPv6 from and to fe80::/10."""
+    apart = ToldApart(captured("ufw"), 6)
+    near, site = (apart.key(int(ip_address(text))) for text in ("fe80::1", "fec0::1"))
+    assert near != site
