@@ -18,6 +18,11 @@ OPEN_ON_8080 = {
     "lan? -> *:11434": NOTHING,
 }
 
+UNIT = """
+    unit() { cat >"/etc/systemd/system/$1"; }
+    until_open 11434
+"""
+
 SCENARIOS = [
     relay(
         "socat",
@@ -176,6 +181,64 @@ END
         """,
         truth={"lan4 -> *": NOTHING},
         findings={"reachable-from-lan": "fail"},
+    ),
+    Scenario(
+        name="relays-to-localhost",
+        about="with ::1 localhost in /etc/hosts, some try 127.0.0.1 as well and some do not",
+        setup=UNIT
+        + """
+            printf '[Socket]\\nListenStream=8081\\n' | unit proxyd.socket
+            printf '[Service]\\nExecStart=/lib/systemd/systemd-socket-proxyd localhost:11434\\n' \\
+              | unit proxyd.service
+            systemctl daemon-reload; systemctl start proxyd.socket
+            cat >/etc/haproxy/haproxy.cfg <<'END'
+listen ai
+  mode tcp
+  bind :8082
+  retries 0
+  timeout connect 1s
+  timeout client 9s
+  timeout server 9s
+  server a localhost:11434
+END
+            systemctl start haproxy; until_open 8082
+            systemd-run -q socat TCP4-LISTEN:8083,fork TCP:localhost:11434; until_open 8083
+        """,
+        ports=(8081, 8082, 8083),
+        truth={
+            "* -> *:8081": NOTHING,
+            "* -> *:8082": NOTHING,
+            "lan4 -> lan4:8083": OPEN,
+        },
+    ),
+    Scenario(
+        name="unit-networks",
+        about="services for each connection, and with a network to themselves or Ollama's",
+        setup=UNIT
+        + """
+            printf '[Socket]\\nListenStream=8081\\nAccept=yes\\nMaxConnections=999\\n%s\\n' \\
+              TriggerLimitIntervalSec=0 | unit each.socket
+            printf '[Service]\\nStandardInput=socket\\nExecStart=socat - TCP:127.0.0.1:11434\\n' \\
+              | unit each@.service
+            proxyd='ExecStart=/lib/systemd/systemd-socket-proxyd 127.0.0.1:11434'
+            printf '[Socket]\\nListenStream=8082\\n' | unit alone.socket
+            printf '[Service]\\nPrivateNetwork=yes\\n%s\\n' "$proxyd" | unit alone.service
+            printf '[Socket]\\nListenStream=8083\\n' | unit joined.socket
+            printf '[Unit]\\nJoinsNamespaceOf=hidden.service\\n[Service]\\nPrivateNetwork=yes\\n' \\
+              | unit joined.service
+            echo "${proxyd/11434/11435}" >>/etc/systemd/system/joined.service
+            printf '[Service]\\nPrivateNetwork=yes\\n%s\\n%s\\n' 'User=ollama' \\
+              'Environment=OLLAMA_HOST=127.0.0.1:11435 HOME=/usr/share/ollama' | unit hidden.service
+            echo 'ExecStart=/usr/local/bin/ollama serve' >>/etc/systemd/system/hidden.service
+            systemctl daemon-reload; systemctl start hidden each.socket alone.socket joined.socket
+            sleep 1
+        """,
+        ports=(8081, 8082, 8083),
+        truth={
+            "lan4 -> lan4:8081": OPEN,
+            "lan4 -> *:8082": NOTHING,
+            "lan4 -> lan4:8083": OPEN,
+        },
     ),
     relay(
         "relay-behind-dnat",
