@@ -185,6 +185,15 @@ APACHE = {
         "<Location /api>\nAuthMerging Or\nRequire ip 10.1.0.0/16\n</Location>",
         "open login",
     ),
+    "nothing to add a demand to": (
+        f"{PASS}\n<Location />\n{LOGIN}AuthMerging Or\nRequire valid-user\n</Location>",
+        "login login",
+    ),
+    "demands of other methods take the place of all": (
+        f"{PASS}\n<Location />\nRequire ip 10.1.0.0/16\n</Location>\n"
+        "<Location /api/tags>\n<LimitExcept GET>\nRequire all denied\n</LimitExcept>\n</Location>",
+        "open open",
+    ),
     "condition around a demand": (
         f"{PASS}\n<If \"%{{HTTP:X-API-Key}} != '{KEY}'\">\nRequire all denied\n</If>",
         "login login",

@@ -43,21 +43,21 @@ def gate(sections: list[Block], everything: Block, asked: Asked) -> Gate:
 
     The demands of a later section take the place of those before, unless AuthMerging adds them.
     """
-    sections = [_for_method(block, asked.method) for block in sections]
-    result = OPEN
+    result: Gate | None = None
     for block in sections:
-        demands = [node for node in block if node.name in _CONTAINERS]
-        if not demands:
-            continue
-        own = _any(demands, everything, asked)
+        own = _demanded(block, everything, asked)
         merging = [node.args[0].lower() for node in block if node.name == "authmerging"]
-        match merging[-1] if merging else "off":
-            case "and":
-                result &= own
-            case "or":
-                result |= own
-            case _:
-                result = own
+        adds = merging[-1] if merging else "off"
+        if own is None:
+            continue
+        if result is None or adds == "off":
+            result = own
+        elif own == OPEN and _limited(block):
+            result = doubt(f"AuthMerging {adds} with <Limit> ({block[0].at})")
+        else:
+            result = result & own if adds == "and" else result | own
+    result = result or OPEN
+    sections = [_for_method(block, asked.method) for block in sections]
     hosts = _last(sections, _OLDER)
     if not hosts:
         return result
@@ -66,6 +66,24 @@ def gate(sections: list[Block], everything: Block, asked: Asked) -> Gate:
     if satisfy and satisfy[-1].args[0].lower() == "any" and _last(sections, _CONTAINERS):
         return result | listed
     return result & listed
+
+
+def _demanded(block: Block, everything: Block, asked: Asked) -> Gate | None:
+    """What a section demands; nothing of methods that its demands leave out, None without any."""
+    demands = [node for node in _for_method(block, asked.method) if node.name in _CONTAINERS]
+    if demands:
+        return _any(demands, everything, asked)
+    return OPEN if _limited(block) else None
+
+
+def _limited(block: Block) -> bool:
+    """Whether a section has demands for some methods only."""
+    return any(
+        inner.name in _CONTAINERS
+        for node in block
+        if node.name in {"limit", "limitexcept"}
+        for inner in node.block or ()
+    )
 
 
 def _for_method(block: Block, method: str) -> Block:
