@@ -25,7 +25,6 @@ from ollama_audit.firewall.effects import (
 )
 from ollama_audit.firewall.fields import (
     META,
-    USER_KEY,
     chosen_in,
     connection,
     payload,
@@ -64,7 +63,6 @@ from ollama_audit.firewall.netlink import (
     text,
 )
 from ollama_audit.firewall.sets import STATELESS, NftSet
-from ollama_audit.firewall.state import Phase
 from ollama_audit.firewall.xtables import decode_match, decode_target
 
 
@@ -202,19 +200,12 @@ def _meta(parts: Attributes, scope: Scope) -> Instruction | None:
     del scope
     key = number(parts[2])
     if 1 in parts:
-        return load_meta(_register(parts[1]), key)
+        return Load(_register(parts[1]), META.get(key, unknown))
     if key == MARK_KEY:
         return SetMark(_register(parts[3]), connection=False)
     if key in IGNORED_META_WRITES:
         return None
     raise UnsupportedError(f"sets key {key}")
-
-
-def load_meta(register: int, key: int) -> Load:
-    """Load what the kernel knows of a packet beside its bytes (NFT_META_*)."""
-    if key == USER_KEY:
-        return Load(register, META[key], chosen=frozenset({Phase.OPEN, Phase.CONFIRM}))
-    return Load(register, META.get(key, unknown))
 
 
 HARMLESS_WRITES: Final = {("ip", 1), ("ip", 8), ("ip6", 7), ("ip6", 0), ("ip6", 1)}

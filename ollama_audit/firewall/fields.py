@@ -105,24 +105,6 @@ def _to_host(context: Context, state: State) -> Value:
     return [None] if unsure else [0]  # PACKET_HOST, also of packets that the host makes
 
 
-NOBODY = 0xFFFFFFFE
-"""A user that no rule names."""
-
-
-def _user(context: Context, state: State) -> Value:
-    """Whose the socket is that sends; clients of this host are whoever they choose."""
-    if context.hook != "output":
-        return UNKNOWN_FIELD
-    if context.answering:
-        users = context.host.users_at(state.target_port)
-        return word(next(iter(users)) if len(users) == 1 else None)
-    return word(NOBODY if state.ordinary else None)
-
-
-USER_KEY: Final = 10
-"""NFT_META_SKUID."""
-
-
 def unknown(context: Context, state: State) -> Value:
     """A field that exists and can be anything."""
     del context, state
@@ -138,7 +120,6 @@ META: Final[dict[int, Field]] = {
     7: _interface(_name, ingress=False, missing=[0] * 16),
     8: _interface(_hardware_type, ingress=True, missing=None),
     9: _interface(_hardware_type, ingress=False, missing=None),
-    USER_KEY: _user,
     15: _family,
     16: _tcp,
     19: _to_host,

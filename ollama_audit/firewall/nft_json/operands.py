@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from ollama_audit.firewall import conditions as on
 from ollama_audit.firewall.bits import EQUAL
-from ollama_audit.firewall.expressions import load_connection, load_header, load_meta
+from ollama_audit.firewall.expressions import load_connection, load_header
 from ollama_audit.firewall.fields import ADDRESS_TYPE as TYPE_RESULT
 from ollama_audit.firewall.fields import (
     META,
@@ -188,7 +188,7 @@ class Operands:
         if key not in META_FIELDS:
             return _opaque(register)
         number, datatype = META_FIELDS[key]
-        return _loaded(load_meta(register, number), datatype, register)
+        return _loaded(Load(register, META[number]), datatype, register)
 
     def _bitwise(self, kind: str, values: Json, register: int) -> Operand:
         operand = self.compile(values[0], register)

@@ -132,10 +132,6 @@ SCENARIOS = [
             tcp dport 11434 ct count over 500 reject
             tcp dport 11434 iifname tun0 drop
           }
-          chain output {
-            type filter hook output priority 0; policy accept;
-            meta skuid ollama ct state new drop
-          }
         }
         """,
         {
