@@ -338,3 +338,32 @@ class AddressSet:
                 step = min(aligned, (last - first + 1).bit_length() - 1)
                 yield first, step
                 first += 1 << step
+
+
+class Spans:
+    """Ranges in any order, their starts and (excluded) ends apart: there can be very many."""
+
+    def __init__(self) -> None:
+        self.starts: list[int] = []
+        self.ends: list[int] = []
+
+    def add(self, span: tuple[int, int]) -> None:
+        """Add a range by its first and last member."""
+        self.starts.append(span[0])
+        self.ends.append(span[1] + 1)
+
+    def __bool__(self) -> bool:
+        return bool(self.starts)
+
+    def within(self, others: Spans) -> Spans:
+        """Those that lie inside one of others."""
+        found = Spans()
+        holes = list(zip(others.starts, others.ends, strict=True))
+        for start, end in zip(self.starts, self.ends, strict=True):
+            if any(first <= start and end <= last for first, last in holes):
+                found.add((start, end - 1))
+        return found
+
+    def whole(self, version: int) -> AddressSet:
+        """Their union."""
+        return AddressSet.from_bounds(sorted(self.starts), sorted(self.ends), version)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Final, NamedTuple
 
-from ollama_audit.addresses import BITS, AddressSet
+from ollama_audit.addresses import BITS, Spans
 from ollama_audit.firewall.conditions import Test, any_of, anything
 from ollama_audit.firewall.context import Context
 from ollama_audit.firewall.lines import Lines, line_spans
@@ -176,7 +176,7 @@ class _UndecidedError(Exception):
 
 def _membership(found: IpSet, parts: Sequence[tuple[str, str]], packet: _Packet) -> Judgement:
     by_client = any(kind in ("ip", "net") and side == packet.client for kind, side in parts)
-    plain, timed, excluded = _Spans(), _Spans(), _Spans()
+    plain, timed, excluded = Spans(), Spans(), Spans()
     whole = (0, (1 << BITS[packet.version]) - 1)
     try:
         for entry in map(words, found.entries):
@@ -196,35 +196,6 @@ def _membership(found: IpSet, parts: Sequence[tuple[str, str]], packet: _Packet)
         inner = plain.within(excluded)
         surely = (surely - excluded.whole(packet.version)) | inner.whole(packet.version)
     return Match(surely | timed.whole(packet.version), ~surely)
-
-
-class _Spans:
-    """Ranges in any order, their starts and (excluded) ends apart: there can be very many."""
-
-    def __init__(self) -> None:
-        self.starts: list[int] = []
-        self.ends: list[int] = []
-
-    def add(self, span: tuple[int, int]) -> None:
-        """Add a range by its first and last member."""
-        self.starts.append(span[0])
-        self.ends.append(span[1] + 1)
-
-    def __bool__(self) -> bool:
-        return bool(self.starts)
-
-    def within(self, others: _Spans) -> _Spans:
-        """Those that lie inside one of others."""
-        found = _Spans()
-        holes = list(zip(others.starts, others.ends, strict=True))
-        for start, end in zip(self.starts, self.ends, strict=True):
-            if any(first <= start and end <= last for first, last in holes):
-                found.add((start, end - 1))
-        return found
-
-    def whole(self, version: int) -> AddressSet:
-        """Their union."""
-        return AddressSet.from_bounds(sorted(self.starts), sorted(self.ends), version)
 
 
 WITH_ARGUMENT: Final = frozenset(

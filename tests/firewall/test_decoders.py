@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import tracemalloc
 
@@ -12,16 +13,21 @@ from hypothesis import strategies as st
 
 from ollama_audit.addresses import AddressSet
 from ollama_audit.firewall.answer import Query, Reach, Rule
+from ollama_audit.firewall.bits import CLIENT
 from ollama_audit.firewall.context import Context, Journal
 from ollama_audit.firewall.expressions import expression_list
+from ollama_audit.firewall.given import in_place_of
 from ollama_audit.firewall.host import Host
 from ollama_audit.firewall.machine import Instruction, Machine
 from ollama_audit.firewall.netlink import number, rules, text
+from ollama_audit.firewall.nft_json import read_document
+from ollama_audit.firewall.nft_json.datatypes import IP
+from ollama_audit.firewall.nft_json.elements import compile_set
 from ollama_audit.firewall.reach import forget, reach
 from ollama_audit.firewall.state import Phase, opening
 from ollama_audit.firewall.xtables import HARMLESS, MATCHES, decode_match, decode_target
 from ollama_audit.observed import Known, Unknown, need
-from ollama_audit.snapshot.firewall import NftablesDump
+from ollama_audit.snapshot.firewall import GivenRuleset, NftablesDump, RulesetKind
 from ollama_audit.snapshot.network import Family, NetworkNamespace
 from tests.firewall import messages
 from tests.firewall.rulesets import captured, filter_table, with_legacy
@@ -108,6 +114,13 @@ def test_any_text_is_a_legacy_save(head: str, text: str) -> None:
     ask(msgspec.structs.replace(NAMESPACE, firewall=firewall))
 
 
+def with_given(text: str) -> NetworkNamespace:
+    """The host with a listing in place of its own rules."""
+    ruleset = GivenRuleset(file="f", kind=RulesetKind.NFT_JSON, text=text)
+    firewall = in_place_of(NAMESPACE.firewall, [ruleset])
+    return msgspec.structs.replace(NAMESPACE, firewall=firewall)
+
+
 SOURCES = [f"{10 + i // 65536}.{i // 256 % 256}.{i % 256}.7" for i in range(0, 400_000, 50)]
 LARGE_SAVE = filter_table(
     *(f"-A INPUT -s {source}/32 -p tcp -m tcp --dport 22 -j DROP" for source in SOURCES)
@@ -117,6 +130,21 @@ LARGE_IPSET = "create s hash:net family inet\n" + "".join(
 )
 SERVICES = b"".join(one for one in messages.split(DUMP.rules) if b"services\0" in one[:64])
 LARGE_RULES = DUMP.rules + messages.in_a_row(SERVICES, 120)
+PLACE = {"family": "inet", "table": "f"}
+SADDR = {"payload": {"protocol": "ip", "field": "saddr"}}
+BASE = {"type": "filter", "hook": "input", "prio": 0, "policy": "accept"}
+LISTED_RULES = [
+    {"expr": [{"match": {"op": "==", "left": SADDR, "right": source}}, {"drop": None}]}
+    for source in SOURCES
+]
+LARGE_LISTING = json.dumps(
+    {
+        "nftables": [
+            {"chain": {**PLACE, "name": "i", "handle": 1, **BASE}},
+            *({"rule": {**PLACE, "chain": "i", "handle": 9, **rule}} for rule in LISTED_RULES),
+        ]
+    }
+)
 LARGE = {
     "elements": (with_dump(elements=DUMP.elements * 300), 10 * len(DUMP.elements) * 300),
     "rules": (with_dump(rules=LARGE_RULES), 10 * len(LARGE_RULES)),
@@ -125,6 +153,7 @@ LARGE = {
         with_legacy(filter_table("-A INPUT -m set --match-set s src -j DROP"), ipsets=LARGE_IPSET),
         10 * len(LARGE_IPSET),
     ),
+    "nft -j": (with_given(LARGE_LISTING), 10 * len(LARGE_LISTING)),
 }
 """Large captures, and how many bytes each may take: ten times its own."""
 
@@ -144,6 +173,22 @@ def test_memory_stays_in_proportion(kind: str) -> None:
 
     assert most > 1_000_000
     assert peak < most
+
+
+def test_memory_of_a_listed_set_stays_in_proportion() -> None:
+    """A long list of short elements is decoded one at a time."""
+    listing = {"set": {"family": "ip", "table": "t", "name": "s", "elem": SOURCES * 5}}
+    text = json.dumps({"nftables": [listing]})
+    tracemalloc.start()
+    try:
+        (listed,) = read_document(text).sets.values()
+        found = compile_set(listed, (IP,), None, changes=False).membership(CLIENT[4], 4)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert found.may == AddressSet.from_networks(SOURCES, 4)
+    assert peak < 10 * len(text)
 
 
 def matches_and_targets(dump: NftablesDump) -> list[tuple[str, int, bytes, bool]]:

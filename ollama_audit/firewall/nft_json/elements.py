@@ -6,11 +6,11 @@ So that a set that was listed is looked into by the code that looks into dumped 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Final
 
-from ollama_audit.addresses import AddressSet
+from ollama_audit.addresses import AddressSet, Spans
 from ollama_audit.firewall.machine import ACCEPT, CONTINUE, DROP, GOTO, JUMP, RETURN
 from ollama_audit.firewall.netlink import SetRecord
 from ollama_audit.firewall.nft_json import datatypes as of
@@ -145,20 +145,20 @@ def _length(parts: tuple[Datatype, ...]) -> int:
     return sum((part.length + 3) & ~3 for part in parts)
 
 
-def _plain_addresses(elements: Sequence[Json], datatype: Datatype) -> AddressSet | None:
+def _plain_addresses(elements: Iterable[Json], datatype: Datatype) -> AddressSet | None:
     """The members of a set of addresses that are all of them sure, and not of another type."""
     if datatype not in (of.IP, of.IP6):
         return None
-    ranges = []
+    found = Spans()
     try:
         for element in elements:
             first, last = bounds(element, datatype)
-            ranges.append((int.from_bytes(first, "big"), int.from_bytes(last, "big")))
+            if first > last:
+                return None
+            found.add((int.from_bytes(first, "big"), int.from_bytes(last, "big")))
     except UnreadableError:
         return None
-    if any(first > last for first, last in ranges):
-        return None
-    return AddressSet.from_ranges(ranges, 4 if datatype is of.IP else 6)
+    return found.whole(4 if datatype is of.IP else 6)
 
 
 def _attribute(kind: int, payload: bytes) -> bytes:
@@ -203,7 +203,7 @@ def _element(
 
 
 def _with_every_value(
-    elements: Sequence[Json], parts: tuple[Datatype, ...], data: tuple[Datatype, ...] | str
+    elements: Iterable[Json], parts: tuple[Datatype, ...], data: tuple[Datatype, ...] | str
 ) -> bytes:
     """The same with keys that do not matter, since any may give any value or none."""
     zero = bytes(_length(parts))
