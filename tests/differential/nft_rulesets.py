@@ -825,6 +825,32 @@ class G:
         )
         return f"table inet p {{\n{chains}}}"
 
+    def carried_marks(self):
+        """A mark set on what opens the connection, and what looks at it there and on the answer."""
+        r = self.r
+        looks = r.choice(["0x1", "0x2", "0x0", "0x1-0x2", "0x2-0x3", ">= 0x2", "< 0x2", "<= 0x1"])
+        verdict = r.choice(["drop", "accept"])
+        policy = "accept" if verdict == "drop" else "drop"
+        where = r.choice(["input priority 10", "output priority 0"])
+        return (
+            "table inet m {\n  chain s {\n    type filter hook input priority -10;\n"
+            f"    meta mark set {r.choice(['0x1', '0x2', '0x3'])}\n  }}\n"
+            f"  chain l {{\n    type filter hook {where}; policy {policy};\n"
+            f"    meta mark {looks} {verdict}\n  }}\n}}"
+        )
+
+    def original(self):
+        """A translation to another address, and what looks at the address before it."""
+        r = self.r
+        to, hook = r.choice([("198.51.100.2:11434", "input"), (C4 + ":80", "forward")])
+        asked = r.choice(["10.77.0.2", "198.51.100.2", C4])
+        return (
+            "table ip o {\n  chain n {\n    type nat hook prerouting priority -95;\n"
+            f"    ip daddr 10.77.0.2 tcp dport 11434 dnat to {to}\n  }}\n"
+            f"  chain f {{\n    type filter hook {hook} priority 0; policy accept;\n"
+            f"    ct original ip daddr {self.neg()}{asked} drop\n  }}\n}}"
+        )
+
     def ruleset(self):
         r = self.r
         fams = r.choice(
@@ -848,4 +874,8 @@ class G:
             tables.append(self.half_tracked())
         if "prio" in self.sw and r.random() < 0.5:
             tables.append(self.one_priority())
+        if "mark" in self.sw and r.random() < 0.3:
+            tables.append(self.carried_marks())
+        if "nat" in self.sw and r.random() < 0.2:
+            tables.append(self.original())
         return "\n".join(tables) + "\n"
