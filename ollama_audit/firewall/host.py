@@ -97,6 +97,8 @@ class Host:
         self._broadcast: AddressSet | None = None
         self._tables: dict[tuple[int, int], list[Destinations]] = {}
         self._egress: dict[tuple[int, Lookup], dict[str, AddressSet]] = {}
+        self._beyond_links: dict[int, dict[str, AddressSet]] = {}
+        """By the identity of what _egress keeps."""
 
     # Addresses
 
@@ -248,6 +250,15 @@ class Host:
         if key not in self._egress:
             self._egress[key] = _walk(self, version, self._rules[version], lookup)
         return self._egress[key]
+
+    def egress_beyond_links(self, lookup: Lookup) -> dict[str, AddressSet]:
+        """The same of IPv6 without other machines' link-local addresses, which every link has."""
+        paths = self.egress(6, lookup)
+        if id(paths) not in self._beyond_links:
+            neighbours = LINK_LOCAL - self.local(6)
+            parts = {name: found - neighbours for name, found in paths.items()}
+            self._beyond_links[id(paths)] = parts
+        return self._beyond_links[id(paths)]
 
     def route(self, version: int, address: int, lookup: Lookup = Lookup()) -> str:  # noqa: B008
         """The interface through which packets to an address leave, NO_ROUTE or UNSURE."""

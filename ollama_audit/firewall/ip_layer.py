@@ -72,14 +72,12 @@ def _reverse_path_refusals(host: Host, interface: str, address: int) -> list[Ref
 
 def answerable(host: Host, version: int, interface: str, lookup: Lookup) -> dict[str, AddressSet]:
     """Through which interface the answer to each source leaves; link-local ones by `interface`."""
-    paths = dict(host.egress(version, lookup))
     if version == 4 or host.interfaces[interface].loopback:
-        return paths
-    near = LINK_LOCAL & host.on_link(6, interface)
-    own = host.local(6)
-    far = LINK_LOCAL - near - own
-    paths = {name: found - (LINK_LOCAL - own) for name, found in paths.items()}
-    for name, found in ((interface, near - own), (NO_ROUTE, far)):
+        return dict(host.egress(version, lookup))
+    paths = dict(host.egress_beyond_links(lookup))
+    near = (LINK_LOCAL & host.on_link(6, interface)) - host.local(6)
+    far = LINK_LOCAL - near - host.local(6)
+    for name, found in ((interface, near), (NO_ROUTE, far)):
         paths[name] = paths[name] | found if name in paths else found
     return {name: found for name, found in paths.items() if found}
 

@@ -126,6 +126,10 @@ class Gate:
 
     def __and__(self, other: Self) -> Self:
         """Both gates in a row."""
+        if other is OPEN:
+            return self
+        if self is OPEN:
+            return other
         both = self.passing & other.passing
         free = self.free & other.free
         locked = both & (self.locked | other.locked)

@@ -71,9 +71,9 @@ def _http(
         server = Server(around, block, values, tls=socket.tls)
         encryption = Encryption.TLS if socket.tls else Encryption.PLAIN
         names = None if default else _names(block)
+        clients = only(own if socket.near else EVERYONE) & socket.gate
         for method, path in requests(prefixes(block)):
             for end in server.ends(method, path):
-                clients = only(own if socket.near else EVERYONE) & socket.gate
                 for passage in _passages(found, upstreams, path, end, clients, resolved):
                     yield from ((encryption, each) for each in _named(passage, names))
 
