@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from ollama_audit.addresses import AddressSet
 from ollama_audit.firewall.bits import (
@@ -39,7 +39,7 @@ from ollama_audit.firewall.match import (
 )
 from ollama_audit.firewall.netlink import MalformedError
 from ollama_audit.firewall.sets import Hit, NftSet
-from ollama_audit.firewall.state import Phase, State
+from ollama_audit.firewall.state import Phase, State, Tracking
 from ollama_audit.firewall.view import View
 
 
@@ -360,6 +360,30 @@ class Ordinarily(Maybe):
             return Maybe.run(self, machine, world)
         machine.fork_by_choice(world)
         return machine.decide(world, definite(self.holds))
+
+
+@dataclass(frozen=True, slots=True)
+class CountConnections(Ordinarily):
+    """The iptables match `connlimit`, which counts connections as it meets them.
+
+    Linux 6.18 counts those alone whose first packet it meets, or any over lo, and drops packets of
+    a client of whom it counts none (nf_conncount_count_skb, and `hotdrop` of
+    net/netfilter/xt_connlimit.c; tried on 6.18.44). Older ones count all.
+    """
+
+    writes: ClassVar[bool] = True
+
+    def run(self, machine: Machine, world: World) -> bool:
+        context, state, rule = machine.context, world.state, machine.rule
+        if context.phase is Phase.OPEN:
+            world.state = state._replace(counted=state.counted | {rule})
+        elif (
+            state.tracking is Tracking.ESTABLISHED
+            and not (context.ingress and context.ingress.loopback)
+            and (context.phase is Phase.ANSWER or rule not in state.counted)
+        ):
+            return machine.give_up(world, "`connlimit` did not see the connection opened")
+        return Ordinarily.run(self, machine, world)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from ollama_audit.firewall.answer import Rule
 from ollama_audit.firewall.chains import Chain, ChainKey, Hook
 from ollama_audit.firewall.conditions import Test
 from ollama_audit.firewall.effects import GiveUp, Verdict
-from ollama_audit.firewall.instructions import Maybe, Require
+from ollama_audit.firewall.instructions import CountConnections, Maybe, Require
 from ollama_audit.firewall.ipset import IpSets, words
 from ollama_audit.firewall.iptables_options import (
     BARE_MATCHES,
@@ -126,6 +126,7 @@ class _Compiler:
             return [GiveUp("the line cannot be read")]
         parsed = _Line(parts[2:], self.version, self.sets, self._kept)
         program: list[Instruction] = [each for each in parsed.asked if each.test is not on.always]
+        program += parsed.counting
         if parsed.undecided:  # last, so that it is a doubt of those alone who meet the others
             program.append(Maybe(parsed.undecided))
         final = self._target(parsed)
@@ -155,6 +156,8 @@ class _Line:
         self._kept = kept
         self.sets = sets
         self.asked: list[Require] = []
+        self.counting: list[CountConnections] = []
+        """A match that counts the connections which meet the others."""
         self.undecided = ""
         """A match or option that cannot be decided; empty when there is none."""
         self.target = ""
@@ -196,7 +199,7 @@ class _Line:
 
     def _finish_together(self, match: str, options: dict[str, tuple[str, ...]]) -> None:
         """Decide a match by all of its options, unless two of its kind stand in the rule."""
-        test: Test | None = None
+        test: Test | CountConnections | None = None
         if self._matches.count(match) == 1:
             try:
                 test = TOGETHER[match](options)
@@ -204,6 +207,8 @@ class _Line:
                 test = None
         if test is None:
             self.undecided = match
+        elif isinstance(test, CountConnections):
+            self.counting = [test]
         else:
             self.asked.append(Require(test))
 

@@ -8,6 +8,7 @@ from typing import Final, TypeAlias
 from ollama_audit.firewall import allowances
 from ollama_audit.firewall import conditions as on
 from ollama_audit.firewall.conditions import Test
+from ollama_audit.firewall.instructions import CountConnections
 
 Given: TypeAlias = Mapping[str, tuple[str, ...]]
 """By option `!` or nothing, and its arguments."""
@@ -28,13 +29,13 @@ def _hashlimit(given: Given) -> Test | None:
     return on.ordinarily(holds=within) if wide and not option[0] else None
 
 
-def _connection_limit(given: Given) -> Test | None:
+def _connection_limit(given: Given) -> CountConnections:
     within = "--connlimit-upto" in given
     option = given["--connlimit-upto" if within else "--connlimit-above"]
     from_all = given.get("--connlimit-mask", ("", "32"))[1] == "0"
     least = allowances.FROM_ALL if from_all else allowances.FROM_ONE
     wide = int(option[1]) >= least
-    return on.ordinarily(holds=within != bool(option[0])) if wide else None
+    return CountConnections("connlimit", within != bool(option[0]) if wide else None)
 
 
 def _recent(given: Given) -> Test | None:
@@ -65,7 +66,7 @@ def _owner(given: Given) -> Test | None:
     return on.negated(test) if option[0] else test
 
 
-TOGETHER: Final[dict[str, Callable[[Given], Test | None]]] = {
+TOGETHER: Final[dict[str, Callable[[Given], Test | CountConnections | None]]] = {
     "limit": _limit,
     "hashlimit": _hashlimit,
     "connlimit": _connection_limit,

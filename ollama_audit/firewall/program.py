@@ -29,6 +29,7 @@ from ollama_audit.firewall.instructions import (
     AddTo,
     Between,
     Compare,
+    CountConnections,
     Load,
     Lookup,
     Mask,
@@ -159,7 +160,7 @@ class Program:
 WITHOUT_REGISTERS: Final = frozenset(
     {
         *(Verdict, GiveUp, DoNotTrack, Masquerade, TranslateTo, RedirectTo, SetMasked, CopyMark),
-        *(Maybe, SetByNumber, Ordinarily, AddTo),
+        *(Maybe, SetByNumber, Ordinarily, CountConnections, AddTo),
     }
 )
 

@@ -6,6 +6,7 @@ from enum import IntEnum
 from typing import NamedTuple, TypeAlias
 
 from ollama_audit.addresses import AddressSet
+from ollama_audit.firewall.answer import Rule
 
 
 class Phase(IntEnum):
@@ -65,6 +66,8 @@ class State(NamedTuple):
     nat_done: bool = False
     """A destination translation is set up: later nat chains are skipped."""
     seen: Seen = Seen.NOTHING
+    counted: frozenset[Rule] = frozenset()
+    """The rules with `connlimit` that the connection's first packet met."""
     ordinary: bool = True
     """The client chooses as clients do, see `fields.ORDINARY_PORTS`; False: it may choose anything.
 

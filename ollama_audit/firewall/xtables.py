@@ -26,7 +26,13 @@ from ollama_audit.firewall.effects import (
     TranslateTo,
     Verdict,
 )
-from ollama_audit.firewall.instructions import Maybe, Ordinarily, Require, SetByNumber
+from ollama_audit.firewall.instructions import (
+    CountConnections,
+    Maybe,
+    Ordinarily,
+    Require,
+    SetByNumber,
+)
 from ollama_audit.firewall.machine import DROP, Instruction
 
 MatchDecoder = Callable[[int, bytes, int], Test]
@@ -296,6 +302,8 @@ def decode_match(name: str, revision: int, info: bytes, version: int) -> Instruc
     if name == "set":
         return SetByNumber(name)
     try:
+        if name == "connlimit":
+            return CountConnections(name, allowances.xt_connection_limit(revision, info))
         if name in LIMITS:
             return Ordinarily(name, LIMITS[name](revision, info))
         test = MATCHES.get(name, _undecided)(revision, info, version)
@@ -312,7 +320,6 @@ def _undecided(revision: int, info: bytes, version: int) -> Test:
 LIMITS: Final[dict[str, Callable[[int, bytes], bool | None]]] = {
     "limit": allowances.xt_limit,
     "hashlimit": allowances.xt_hashlimit,
-    "connlimit": allowances.xt_connection_limit,
 }
 
 

@@ -168,6 +168,19 @@ def test_limits_that_only_a_flood_or_a_scan_meets_keep_nobody_out(rules: list[st
         assert client in answer.surely, answer.reasons
 
 
+def test_connections_whose_opening_a_limit_did_not_meet_may_be_dropped() -> None:
+    """Linux 6.18.44 lets the first through and drops the next; older kernels none."""
+    wide = "-A INPUT -p tcp -m connlimit --connlimit-above 1000 -j DROP"
+    after = with_legacy(filter_table("-A INPUT -m conntrack --ctstate NEW -j ACCEPT", wide))
+
+    answer = ask(after, FROM_LAN)
+    assert NEIGHBOUR in answer.unknown
+    assert answer.reasons == (
+        "ip filter INPUT rule 2: `connlimit` did not see the connection opened",
+    )
+    assert HERE in ask(after, FROM_HERE).surely
+
+
 @pytest.mark.parametrize(
     "rules",
     [
