@@ -11,7 +11,7 @@ from typing import Final
 
 TO_DESTINATION: Final = re.compile(r"(?:--to-destination|dnat (?:ip6? )?to) (\S+)")
 PORT: Final = re.compile(r"(?:--dport|dport) (\d+)")
-CONTAINER: Final = re.compile(r"(?:-d|ip6? daddr) ([0-9a-fA-F.:]+)")
+CONTAINER: Final = re.compile(r"(?:-d|ip6? daddr) ([0-9a-fA-F.:]+)(/(?!32\b|128\b)\d+)?")
 DIRECT: Final = re.compile(
     r"-A PREROUTING -d \S+ ! -i (?:docker0|br-[0-9a-f]{12}|docker_gwbridge) .*-j DROP$"
 )
@@ -27,7 +27,7 @@ def is_dockers(table: str, chain: str, text: str) -> bool:
 def say(chain: str, text: str) -> str:
     """What an engine's rule is for; empty when its text does not tell."""
     if chain == "DOCKER-USER":
-        return "own rule"
+        return "user rule"
     destination, port = TO_DESTINATION.search(text), PORT.search(text)
     if destination is not None:
         end = destination[1].rstrip(",;")
@@ -37,4 +37,5 @@ def say(chain: str, text: str) -> str:
         return ""
     if DIRECT.match(text):
         return f"container {container[1]} through its own bridge only"
-    return f"port {port[1]} of container {container[1]}" if port else f"container {container[1]}"
+    whom = f"network {container[1]}{container[2]}" if container[2] else f"container {container[1]}"
+    return f"port {port[1]} of {whom}" if port else whom

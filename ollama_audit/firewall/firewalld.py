@@ -22,6 +22,12 @@ SOURCE: Final = re.compile(
     r"(?:ip|ip6) saddr (?P<source>\S+) (?:ct state \{? ?new, ?untracked \}? )?"
     r"(?P<verdict>accept|drop|reject)\b"
 )
+FORWARD: Final = re.compile(
+    r"(?:meta nfproto \S+ )?(?:(?:ip|ip6) saddr (?P<source>\S+) )?"
+    r"(?P<protocol>tcp|udp) dport (?P<port>[\d-]+) "
+    r"(?:redirect|dnat(?: ip6?)?) to \[?(?P<address>[^\s\]]*?)\]?(?::(?P<to>[\d-]+))?$"
+)
+"""A forward-port: redirected on the host itself, or sent to another address."""
 TARGETS: Final = (
     ("accept", "ACCEPT"),
     ("drop", "DROP"),
@@ -48,6 +54,12 @@ def _rule(text: str) -> str:
         if port["source"]:
             return f"rich rule, from {port['source']} {place} {port['verdict']}"
         return place if port["verdict"] == "accept" else f"rich rule, {place} {port['verdict']}"
+    forward = FORWARD.match(text)
+    if forward is not None:
+        what = f"port={forward['port']}:proto={forward['protocol']}"
+        what += f":toport={forward['to'] or ''}:toaddr={forward['address']}"
+        whose = f"rich rule, from {forward['source']} " if forward["source"] else ""
+        return f"{whose}forward-port {what}"
     source = SOURCE.match(text)
     if source is not None:
         return f"rich rule, from {source['source']} {source['verdict']}"

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from ollama_audit.addresses import AddressSet
-from ollama_audit.firewall import engines
+from ollama_audit.firewall import engines, firewalld
 from ollama_audit.firewall.answer import Decision, Effect, Rule
 from ollama_audit.firewall.wording import describe, owner
 from ollama_audit.observed import Known, Observed, Unknown, known_or
@@ -207,6 +207,36 @@ def test_firewalld_rules_are_named_by_zone_and_kind(text: str, expected: str) ->
     assert in_firewalld(chain=chain, handle=int(line.rpartition(" ")[2])) == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "meta nfproto ipv4 tcp dport 80 redirect to :11434",
+            "forward-port port=80:proto=tcp:toport=11434:toaddr=",
+        ),
+        (
+            "meta nfproto ipv4 tcp dport 80 dnat ip to 10.1.1.2:11434",
+            "forward-port port=80:proto=tcp:toport=11434:toaddr=10.1.1.2",
+        ),
+        (
+            "meta nfproto ipv6 tcp dport 80 dnat ip6 to [fd00::2]:11434",
+            "forward-port port=80:proto=tcp:toport=11434:toaddr=fd00::2",
+        ),
+        (
+            "meta nfproto ipv4 tcp dport 11434 dnat ip to 10.1.1.2",
+            "forward-port port=11434:proto=tcp:toport=:toaddr=10.1.1.2",
+        ),
+        (
+            "ip saddr 192.168.77.0/24 tcp dport 81 redirect to :11434",
+            "rich rule, from 192.168.77.0/24 forward-port port=81:proto=tcp:toport=11434:toaddr=",
+        ),
+    ],
+)
+def test_forwarded_ports_are_named_as_firewalld_lists_them(text: str, expected: str) -> None:
+    """As `firewall-cmd --list-forward-ports` has them."""
+    assert firewalld.say("nat_PRE_public_allow", text) == f"zone public: {expected}"
+
+
 def test_the_end_of_a_zone_is_its_target() -> None:
     """The last rule of a zone's chain refuses what nothing allowed."""
     listing = known_or(captured("firewalld-zones").firewall.nft_listing, "")
@@ -231,7 +261,12 @@ def test_the_end_of_a_zone_is_its_target() -> None:
             "-A DOCKER -d 172.17.0.2/32 ! -i docker0 -o docker0 -p tcp -m tcp --dport 80 -j ACCEPT",
             "port 80 of container 172.17.0.2",
         ),
-        ("DOCKER-USER", "-A DOCKER-USER -s 10.0.0.0/8 -j DROP", "own rule"),
+        ("DOCKER-USER", "-A DOCKER-USER -s 10.0.0.0/8 -j DROP", "user rule"),
+        (
+            "NETAVARK_FORWARD",
+            "-A NETAVARK_FORWARD -d 10.88.0.0/16 -m conntrack --ctstate ESTABLISHED -j ACCEPT",
+            "network 10.88.0.0/16",
+        ),
         (
             "nv_2f_dnat",
             "tcp dport 8080 dnat ip to 10.88.0.2:80",
