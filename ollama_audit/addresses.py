@@ -57,6 +57,16 @@ def _join(small: list[int], large: list[int]) -> list[int]:
     return result
 
 
+def _blocks(start: int, end: int) -> int:
+    """How many networks cover `start <= x < end`.
+
+    They grow up to the one address in it that most powers of two divide, and shrink from there.
+    """
+    low = (start ^ end).bit_length() - 1
+    middle = end >> low << low
+    return (middle - start).bit_count() + (end - middle).bit_count()
+
+
 def _without_pairs(boundaries: list[int]) -> list[int]:
     """Join ranges that touch: an end that is the next start is no boundary."""
     result: list[int] = []
@@ -316,6 +326,12 @@ class AddressSet:
         pairs = iter(self.boundaries)
         return ((start, end - 1) for start, end in zip(pairs, pairs, strict=True))
 
+    def runs_around(self, others: Self) -> list[tuple[int, int]]:
+        """The maximal ranges that hold a member of others, which are all members of this set."""
+        ours = self.boundaries
+        found = dict.fromkeys(bisect_right(ours, start) for start in others.boundaries[0::2])
+        return [(ours[end - 1], ours[end] - 1) for end in found]
+
     def networks(self, limit: int | None = None) -> tuple[IPv4Network | IPv6Network, ...]:
         """The smallest cover by networks, ascending; at most `limit` of them."""
         bits = BITS[self.version]
@@ -326,7 +342,7 @@ class AddressSet:
     @property
     def network_count(self) -> int:
         """How many networks the smallest cover has."""
-        return sum(1 for _ in self._cover())
+        return sum(map(_blocks, self.boundaries[0::2], self.boundaries[1::2]))
 
     def _cover(self) -> Iterator[tuple[int, int]]:
         """The smallest cover by networks: the first address of each, and its size as a power."""

@@ -269,7 +269,7 @@ def _where(zone: Zone, networks: list[str], more: int = 0) -> str:
     match zone:
         case Zone.INTERNET:
             whole = {"0.0.0.0/0", "::/0"}.issuperset(networks)
-            return "on the internet" if whole else f"on the internet (of {named})"
+            return "on the internet" if whole else f"on parts of the internet ({named})"
         case Zone.LAN:
             return f"on {named}" if named else "on the local network"
         case Zone.VPN:

@@ -20,7 +20,7 @@ def listed(names: Iterable[str], more: int = 0) -> str:
     left = len(each) - MOST + more
     if left <= more and not more:
         return joined(each)
-    return f"{', '.join(each[:MOST])} and {max(left, more)} more"
+    return f"{', '.join(each[:MOST])} and {max(left, more):,} more"
 
 
 def plural(number: int, one: str, many: str = "") -> str:

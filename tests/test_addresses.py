@@ -50,6 +50,7 @@ def test_agrees_with_sets_of_integers(left: Ranges, right: Ranges) -> None:
     assert members(~a) == set(range(SMALL)) - x
     assert (a <= b) == (x <= y)
     assert a.size == len(x)
+    assert a.network_count == len(a.networks())
     assert (a == b) == (x == y)
 
 
@@ -135,6 +136,7 @@ def test_cover_is_exact_and_smallest(sets: tuple[AddressSet, AddressSet, Address
     assert AddressSet.from_networks(cover, addresses.version) == addresses
     assert len(list(collapse_addresses(four))) + len(list(collapse_addresses(six))) == len(cover)
     assert addresses.networks(limit=3) == cover[:3]
+    assert addresses.network_count == len(cover)
 
 
 @given(wide)

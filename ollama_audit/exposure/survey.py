@@ -229,12 +229,8 @@ def _shown(
 
 def _filled(sources: AddressSet, own: AddressSet) -> AddressSet:
     """The sources with the own addresses that lie in networks of theirs, not beside them."""
-    kept: list[tuple[int, int]] = []
-    for first, last in (sources | own).ranges():
-        span = AddressSet.span(first, last, sources.version)
-        if not span & own:
-            kept.append((first, last))
-            continue
-        blocks = (AddressSet.from_networks([each], sources.version) for each in span.networks())
-        kept += (each for block in blocks if block & sources for each in block.ranges())
-    return AddressSet.from_ranges(kept, sources.version)
+    version = sources.version
+    runs = AddressSet.from_ranges((sources | own).runs_around(own), version)
+    blocks = (AddressSet.from_networks([each], version) for each in runs.networks())
+    kept = [block for block in blocks if block & sources]
+    return (sources - runs) | AddressSet.union(kept, version)

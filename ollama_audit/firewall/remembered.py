@@ -8,6 +8,7 @@ again. Chains that change packets are run anew each time.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any, Final, NamedTuple
 
 from msgspec.structs import replace
@@ -19,6 +20,8 @@ from ollama_audit.firewall.state import Flows, Phase, State, add
 
 MOST_KEPT = 2_000_000
 """Boundaries of address sets in all runs that are kept: some 16 MiB."""
+MANY = 2_000
+"""Boundaries from which on it is worth while to look for a set of sources that is the same."""
 
 FIELDS: Final = frozenset(State._fields)
 INTERFACES: Final = frozenset({"ingress", "egress"})
@@ -85,6 +88,7 @@ class Remembered:
         self._runs: dict[tuple[ChainKey, int, Phase], list[_Run]] = {}
         self._changing: dict[ChainKey, bool] = {}
         self._size = 0
+        self._shares: deque[_Share] = deque(maxlen=8)
 
     def run_base(self, context: Context, chain: Chain, flows: Flows) -> Flows:
         """Run a base chain: what it accepts, by rule or by policy."""
@@ -95,11 +99,22 @@ class Remembered:
         passed: Flows = {}
         for state, sources in flows.items():
             run = self._run(context, chain, state)
-            share = _Share(sources)
+            share = self._share(sources)
             share.note(run.journal, context.journal)
             for ordinary, through in run.passed:
                 add(passed, state._replace(ordinary=ordinary), share.of(through))
         return passed
+
+    def _share(self, sources: AddressSet) -> _Share:
+        """Of many sources, the share of a question before this one that was about the same."""
+        if len(sources.boundaries) < MANY:
+            return _Share(sources)
+        for share in self._shares:
+            if share.sources == sources:
+                return share
+        share = _Share(sources)
+        self._shares.append(share)
+        return share
 
     def _run(self, context: Context, chain: Chain, state: State) -> _Run:
         kept = self._runs.setdefault((chain.key, context.version, context.phase), [])
@@ -158,13 +173,13 @@ class _Share:
 
     def __init__(self, sources: AddressSet) -> None:
         self.sources = sources
-        self._found: dict[int, AddressSet] = {}
+        self._found: dict[int, tuple[AddressSet, AddressSet]] = {}
 
     def of(self, whole: AddressSet) -> AddressSet:
-        """Those of a set, which the caller keeps."""
+        """Those of a set, which is kept so that no other takes its identity."""
         if id(whole) not in self._found:
-            self._found[id(whole)] = whole & self.sources
-        return self._found[id(whole)]
+            self._found[id(whole)] = whole, whole & self.sources
+        return self._found[id(whole)][1]
 
     def note(self, of: Journal, into: Journal) -> None:
         """Note for these sources what was noted for all."""

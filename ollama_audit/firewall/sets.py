@@ -82,6 +82,10 @@ class Found(NamedTuple):
         return Match(may, self.missing)
 
 
+VERSIONS: Final = {bits // 8: version for version, bits in BITS.items()}
+"""Of keys as long as an address, the IP version."""
+
+
 class NftSet:
     """A set with its elements, decoded when it is first looked into."""
 
@@ -192,6 +196,8 @@ class NftSet:
         if key == CLIENT[version] and len(self.record.fields) < 2:
             return self._by_client_address(version)
         known = constant(key)
+        if known is not None and len(self.record.fields) < 2 and len(known) in VERSIONS:
+            return self._by_number(int.from_bytes(known, "big"), VERSIONS[len(known)])
         if known is not None and self._exact is not None:
             return self._by_constant(self._exact.get(known))
         return self._by_fields(key, version)
@@ -210,15 +216,28 @@ class NftSet:
             return Found(hits, rest if self.catch_all.unsure else False)
         return Found(hits, rest)
 
+    def _by_number(self, key: int, version: int) -> Found:
+        hits: list[Hit] = []
+        for surely, possibly, data in self._groups(version):
+            if key in surely:
+                return Found([*hits, Hit(sources=True, data=data)], missing=False)
+            if key in possibly:
+                hits.append(Hit(sources=True, data=data))
+        return self._rest(hits, matched=False)
+
     def _by_client_address(self, version: int) -> Found:
-        if version not in self._by_client:
-            self._by_client[version] = self._group(version)
         sure = AddressSet.nothing(version)
         hits = []
-        for surely, possibly, data in self._by_client[version]:
+        for surely, possibly, data in self._groups(version):
             hits.append(Hit(possibly, data))
             sure = sure | surely
         return self._rest(hits, matched=sure)
+
+    def _groups(self, version: int) -> list[tuple[AddressSet, AddressSet, Data | None]]:
+        """Keys by the data they lead to, as the addresses that they are as numbers."""
+        if version not in self._by_client:
+            self._by_client[version] = self._group(version)
+        return self._by_client[version]
 
     def _group(self, version: int) -> list[tuple[AddressSet, AddressSet, Data | None]]:
         plain = self._plain_addresses(version)

@@ -12,6 +12,7 @@ from ollama_audit.firewall.answer import Query
 from ollama_audit.snapshot.network import Family
 from tests.differential.compare import Case, Kernel, Tally, record
 from tests.differential.modes import Nft, Ruleset
+from tests.differential.packets import forget_connections
 from tests.differential.reasons import why_unknown
 
 OWN = {
@@ -81,6 +82,8 @@ def _output_table(chance: random.Random, unmodelled: float) -> str:
 
 def judge_local(kernel: Kernel, case: Case, tally: Tally) -> None:
     """Compare the engine with connections that this process makes."""
+    # What is left of the connections of another case makes new ones of their ports established.
+    forget_connections()
     chance = random.Random(case.seed ^ 0x10CA1)
     for version, family in ((4, Family.IPV4), (6, Family.IPV6)):
         for destination in chance.sample(OWN[version], 3):
