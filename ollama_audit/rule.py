@@ -53,6 +53,7 @@ from ollama_audit.permissions import Access, FileTree, Trusted, service_users
 from ollama_audit.reachability import (
     as_unknown,
     calls_tools,
+    in_doubt,
     open_without_login,
     proven_local,
     reachable_from,
@@ -129,6 +130,7 @@ __all__ = [
     "boolean",
     "calls_tools",
     "failed",
+    "in_doubt",
     "joined",
     "known_or",
     "listed",

@@ -40,6 +40,7 @@ from ollama_audit.rule import (
     Unknown,
     Zone,
     failed,
+    in_doubt,
     known_or,
     need,
     not_applicable,
@@ -78,12 +79,11 @@ def offers_tool_calling_models(host: Host) -> Outcome:
         )
     if proven_local(host.snapshot, host.exposure):
         return passed("No model that calls tools is open to others")
-    doubts = [*unseen(host.snapshot), *(d for server in servers for d in _doubts(server))]
-    doubts += [
-        Unknown("; ".join(part.because) or "not decided", endpoint.id, part.cure)
-        for endpoint, part in host.exposure.maybe_open_to(*_OTHERS)
-        if acting
-    ]
+    unclear = [doubt for zone in _OTHERS for doubt in in_doubt(host.exposure, zone)]
+    doubts = [*unseen(host.snapshot)]
+    if doors or unclear:
+        doubts += [doubt for server in servers for doubt in _doubts(server)]
+    doubts += unclear if acting else []
     if doubts:
         return unread(*doubts)
     if not need(host.snapshot.servers):

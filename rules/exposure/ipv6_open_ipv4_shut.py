@@ -34,6 +34,7 @@ IPv6 firewall, which may keep the internet out, cannot be seen from the host.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import IPv4Network, ip_network
 
 from ollama_audit.rule import (
     Evidence,
@@ -48,6 +49,7 @@ from ollama_audit.rule import (
     ZoneReach,
     as_unknown,
     failed,
+    known_or,
     listed,
     need,
     not_applicable,
@@ -73,10 +75,10 @@ def ipv6_open_ipv4_shut(host: Host) -> Outcome:
     """Compare the families for every port and zone."""
     wider: dict[Evidence, int] = {}
     doubts: list[Unknown] = []
-    for port, zone, v4, v6 in _pairs(host):
+    for namespace, port, zone, v4, v6 in _pairs(host):
         surely = _surely(v4), _surely(v6)
         if None not in surely:
-            if _WIDTH[v6.extent] > _WIDTH[v4.extent]:
+            if _WIDTH[v6.extent] > _WIDTH[v4.extent] and not _same_link(host, namespace, v4, v6):
                 wider |= {_evidence(port, zone, part): port for part in (v4, v6)}
         elif v4.extent is not Extent.ALL and v6.extent is not Extent.NONE:
             vague = v4 if surely[0] is None else v6
@@ -100,13 +102,36 @@ def ipv6_open_ipv4_shut(host: Host) -> Outcome:
     return passed("IPv6 lets nobody in to Ollama whom IPv4 keeps out")
 
 
+def _same_link(host: Host, inode: int, v4: ZoneReach, v6: ZoneReach) -> bool:
+    """Whether those whom IPv6 lets in are but the neighbours on links that IPv4 lets in whole.
+
+    A link-local address is a neighbour's; the zone may have other links, where only IPv4 is.
+    """
+    if not all(network.startswith("fe80:") for network in v6.networks):
+        return False
+    let_in = [*map(ip_network, v4.networks)]
+    links = [
+        address.network
+        for namespace in known_or(host.snapshot.namespaces, ())
+        for interface in known_or(namespace.interfaces, ())
+        if namespace.inode == inode and interface.name in v6.interfaces
+        for address in interface.addresses
+        if address.family is Family.IPV4
+    ]
+    return bool(links) and all(
+        any(link.subnet_of(wide) for wide in let_in if isinstance(wide, IPv4Network))
+        for link in links
+        if isinstance(link, IPv4Network)
+    )
+
+
 def _surely(part: ZoneReach) -> int | None:
     """How wide it is open, None when that is not known."""
     return None if part.uncertain else _WIDTH.get(part.extent)
 
 
-def _pairs(host: Host) -> Iterator[tuple[int, Zone, ZoneReach, ZoneReach]]:
-    """For each port and zone beyond the host, the widest IPv4 and the widest IPv6 entry.
+def _pairs(host: Host) -> Iterator[tuple[int, int, Zone, ZoneReach, ZoneReach]]:
+    """For each namespace, port and zone beyond the host, the widest IPv4 and the widest IPv6 entry.
 
     Sockets of one port in one namespace count together, because Docker and others open one for
     each family.
@@ -128,7 +153,7 @@ def _pairs(host: Host) -> Iterator[tuple[int, Zone, ZoneReach, ZoneReach]]:
     for (namespace, port, zone, family), v4 in widest.items():
         v6 = widest.get((namespace, port, zone, Family.IPV6))
         if family is Family.IPV4 and v6 is not None:
-            yield port, zone, v4, v6
+            yield namespace, port, zone, v4, v6
 
 
 def _rank(part: ZoneReach) -> int:

@@ -109,7 +109,7 @@ def binary_writable_by_others(host: Host) -> Outcome:
 
 def _trusted(host: Host, fact: FileFact) -> Trusted:
     """Root, and whoever runs this outside a system service: it is theirs to change."""
-    units = known_or(host.snapshot.units, ())
+    units = () if fact.pid else known_or(host.snapshot.units, ())  # a container has no unit's
     users = [unit for unit in units if fact.path in (unit.executable, *_search_path(unit))]
     if any(not unit.owner for unit in users):
         return Trusted()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from ollama_audit.rule import FileRole, Status
+from ollama_audit.rule import FileFact, FileRole, Known, Status
 from tests.cases import Case
 from tests.hosts import (
     BINARY,
@@ -12,6 +12,7 @@ from tests.hosts import (
     files,
     folder,
     host,
+    in_container,
     process,
     server,
     servers,
@@ -29,6 +30,21 @@ OWN = "/home/alice/ollama"
 ALICES = server(
     process(900, executable=OWN, uid=1000, user="alice", unit="session-2.scope", parent=850)
 )
+ADAS = in_container(executable=BINARY, uid=1000, user="alice", unit="")
+"""The server in a rootless container: its root is the user who started it."""
+
+
+def own_root(pid: int, *, owner: str) -> tuple[FileFact, ...]:
+    """The image's files as a process with a root of its own has them."""
+    return tuple(
+        FileFact(pid=pid, path=path, role=role, stat=Known(found, f"lstat {path}"))
+        for path, role, found in (
+            (BINARY, BIN, stat(mode=0o755, user=owner)),
+            *((path, ANCESTOR, folder(user=owner)) for path in ("/usr/local/bin", "/usr/local")),
+            *((path, ANCESTOR, folder(user=owner)) for path in ("/usr", "/")),
+        )
+    )
+
 
 CASES = [
     Case("as installed", host(), Status.PASS),
@@ -114,6 +130,23 @@ CASES = [
         ),
         Status.FAIL,
         BINARY,
+    ),
+    Case(
+        "a user's own container, beside the unit of an installation with the same path",
+        host(
+            servers=servers(server(), server(ADAS)),
+            files=(*files(), *own_root(2001, owner="alice")),
+        ),
+        Status.PASS,
+    ),
+    Case(
+        "the same, and its program is somebody else's",
+        host(
+            servers=servers(server(), server(ADAS)),
+            files=(*files(), *own_root(2001, owner="bob")),
+        ),
+        Status.FAIL,
+        "owned by bob",
     ),
     Case("the mode unread", host(files=files({BINARY: (BIN, HIDDEN)})), Status.UNKNOWN, BINARY),
     Case(

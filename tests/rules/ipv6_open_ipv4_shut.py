@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
-from ollama_audit.rule import Extent, Family, Login, Status, Zone
+from msgspec.structs import replace
+
+from ollama_audit.rule import Extent, Family, Known, Login, Status, Zone
+from ollama_audit.snapshot.network import Interface, InterfaceAddress
 from tests.cases import Case
-from tests.hosts import GAP, LOOPBACK, endpoint, exposure, host, part, servers
+from tests.hosts import (
+    GAP,
+    LOOPBACK,
+    endpoint,
+    exposure,
+    host,
+    namespace,
+    namespaces,
+    part,
+    servers,
+)
 
 NONE, SOME, ALL, UNKNOWN, ABSENT = (
     Extent.NONE,
@@ -13,6 +26,24 @@ NONE, SOME, ALL, UNKNOWN, ABSENT = (
     Extent.UNKNOWN,
     Extent.ABSENT,
 )
+ON_THE_LINK = namespaces(
+    replace(
+        namespace(),
+        interfaces=Known(
+            (
+                Interface(
+                    index=2,
+                    name="eth0",
+                    addresses=(
+                        InterfaceAddress(family=Family.IPV4, address="10.55.0.1", prefix_length=24),
+                    ),
+                ),
+            ),
+            "rtnetlink",
+        ),
+    )
+)
+"""The host with one link, 10.55.0.0/24."""
 
 CASES = [
     Case("as installed", host(), Status.PASS),
@@ -41,6 +72,52 @@ CASES = [
         ),
         Status.FAIL,
         "192.168.1.5/32",
+    ),
+    Case(
+        "IPv4 for one of two links, IPv6 for the neighbours on it",
+        host(
+            exposure=exposure(
+                endpoint(
+                    container=(
+                        part(Zone.CONTAINER, Family.IPV4, SOME, networks=("10.55.0.0/24",)),
+                        part(Zone.CONTAINER, Family.IPV6, ALL, networks=("fe80::/64",)),
+                    )
+                )
+            ),
+            namespaces=ON_THE_LINK,
+        ),
+        Status.PASS,
+    ),
+    Case(
+        "IPv4 for one neighbour, IPv6 for all of them",
+        host(
+            exposure=exposure(
+                endpoint(
+                    lan=(
+                        part(Zone.LAN, Family.IPV4, SOME, networks=("10.55.0.7/32",)),
+                        part(Zone.LAN, Family.IPV6, ALL, networks=("fe80::/64",)),
+                    )
+                )
+            ),
+            namespaces=ON_THE_LINK,
+        ),
+        Status.FAIL,
+        "10.55.0.7/32",
+    ),
+    Case(
+        "the neighbours by IPv6, nobody by IPv4",
+        host(
+            exposure=exposure(
+                endpoint(
+                    lan=(
+                        part(Zone.LAN, Family.IPV4, NONE),
+                        part(Zone.LAN, Family.IPV6, SOME, networks=("fe80::/64",)),
+                    )
+                )
+            )
+        ),
+        Status.FAIL,
+        "fe80::/64",
     ),
     Case(
         "from the internet alone",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from ollama_audit.rule import Extent, Host, Known, Model, Severity, Status
+from ollama_audit.rule import Extent, Host, Known, Login, Model, Severity, Status
 from tests.cases import Case
-from tests.hosts import HIDDEN, endpoint, exposure, host, model, server, servers
+from tests.hosts import GAP, HIDDEN, endpoint, exposure, host, model, server, servers
 
 OPEN = exposure(endpoint(lan=Extent.ALL))
 TOOLS = model("qwen3:8b", "tools")
@@ -26,6 +26,31 @@ CASES = [
     Case("one known, another not", offering(OPAQUE, TOOLS), Status.FAIL, "qwen3:8b"),
     Case("one of which it is not known", offering(OPAQUE), Status.UNKNOWN, "only root"),
     Case("the same on loopback", offering(OPAQUE, exposed=False), Status.PASS),
+    Case(
+        "the same, open to the LAN behind a login",
+        host(
+            servers=servers(server(models=Known((OPAQUE,), "GET /api/tags"))),
+            exposure=exposure(endpoint(lan=Extent.ALL, login=Login.REQUIRED)),
+        ),
+        Status.PASS,
+    ),
+    Case(
+        "the same, and it is not known whether a login is asked",
+        host(
+            servers=servers(server(models=Known((OPAQUE,), "GET /api/tags"))),
+            exposure=exposure(endpoint(lan=Extent.ALL, login=Login.UNKNOWN)),
+        ),
+        Status.UNKNOWN,
+    ),
+    Case(
+        "one, and a way in that could not be looked at",
+        host(
+            servers=servers(server(models=Known((TOOLS,), "GET /api/tags"))),
+            exposure=exposure(endpoint(), gaps=(GAP,)),
+        ),
+        Status.UNKNOWN,
+        GAP.reason,
+    ),
     Case(
         "models unread",
         host(servers=servers(server(models=HIDDEN)), exposure=OPEN),
