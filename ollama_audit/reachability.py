@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ollama_audit.exposure.model import Endpoint, Exposure, Extent, Gap, Login, Zone, ZoneReach
+from ollama_audit.networks import only_single, spelled, whole_internet
 from ollama_audit.observed import Known, Unknown, need
 from ollama_audit.outcome import (
     Evidence,
@@ -66,16 +67,18 @@ def in_doubt(exposure: Exposure, zone: Zone) -> Iterator[Unknown]:
         for part in endpoint.toward(zone):
             if part.extent is Extent.UNKNOWN or part.uncertain:
                 why = "; ".join(part.because) or "the deciding rule is not understood"
-                reason = f"whether {_uncertain(part)} can reach {endpoint.id} is not known: {why}"
-                yield Unknown(reason, f"endpoint {endpoint.id}", part.cure)
+                reason = (
+                    f"whether {_uncertain(part)} can reach {endpoint.shown} is not known: {why}"
+                )
+                yield Unknown(reason, f"endpoint {endpoint.shown}", part.cure)
             if not part.open:
                 continue
             if not endpoint.certain:
-                reason = f"it is not known whether {endpoint.id} leads to Ollama"
+                reason = f"it is not known whether {endpoint.shown} leads to Ollama"
                 yield Unknown(reason, _path(endpoint), part.cure)
             elif endpoint.login is Login.UNKNOWN:
                 why = "; ".join(endpoint.login_because) or "its configuration could not be read"
-                reason = f"it is not known whether {endpoint.id} asks for a login: {why}"
+                reason = f"it is not known whether {endpoint.shown} asks for a login: {why}"
                 yield Unknown(reason, _path(endpoint), part.cure)
     yield from map(as_unknown, exposure.gaps)
 
@@ -83,7 +86,7 @@ def in_doubt(exposure: Exposure, zone: Zone) -> Iterator[Unknown]:
 def _uncertain(part: ZoneReach) -> str:
     """Of whom it is not known: a few networks by name, else the zone that they are in."""
     few = 0 < len(part.uncertain) <= MOST and part.family.everything not in part.uncertain
-    return listed(part.uncertain) if few else part.zone.who
+    return spelled(part.uncertain) if few else part.zone.who
 
 
 def reachable_from(
@@ -122,9 +125,9 @@ def effective(
     snapshot: HostSnapshot, doors: tuple[tuple[Endpoint, ZoneReach], ...], declared: Severity
 ) -> Severity:
     """The severity of these open doors, by how many may enter and what the models can do."""
-    named = all(
-        network.endswith(("/32", "/128")) for _, part in doors for network in part.networks
-    ) and all(part.networks and part.extent is Extent.SOME for _, part in doors)
+    named = all(only_single(part.networks) for _, part in doors) and all(
+        part.networks and part.extent is Extent.SOME for _, part in doors
+    )
     tools = any(calls_tools(snapshot, endpoint.server) for endpoint, _ in doors)
     rank = declared.rank - named + tools
     return list(Severity)[max(0, min(rank, Severity.CRITICAL.rank))]
@@ -142,7 +145,9 @@ def calls_tools(snapshot: HostSnapshot, pid: int = 0) -> bool:
 
 
 def _sentence(zone: Zone, doors: tuple[tuple[Endpoint, ZoneReach], ...]) -> str:
-    at = joined(dict.fromkeys(endpoint.name or endpoint.id for endpoint, _ in doors))
+    # Where all of the API is open somewhere, that is what matters.
+    doors = tuple(door for door in doors if not (door[0].open_paths or door[0].only_paths)) or doors
+    at = joined(dict.fromkeys(endpoint.shown for endpoint, _ in doors))
     networks = _networks([part for _, part in doors])
     everybody = any(part.extent is Extent.ALL for _, part in doors)
     who = {
@@ -150,28 +155,37 @@ def _sentence(zone: Zone, doors: tuple[tuple[Endpoint, ZoneReach], ...]) -> str:
         Zone.CONTAINER: f"Containers on this machine ({networks})",
         Zone.LAN: f"Anyone on your local network ({networks})",
         Zone.VPN: f"Anyone on your VPN ({networks})",
-        Zone.INTERNET: "Anyone on the internet",
+        Zone.INTERNET: f"Anyone on {whole_internet({part.family for _, part in doors})}",
     }[zone]
     if not everybody:
         who = f"Part of {zone.who}{f' ({networks})' if networks else ''}"
     far = ", as far as this host decides" if zone is Zone.INTERNET else ""
-    only = all(endpoint.only_paths for endpoint, _ in doors)
-    can = "run your models" if only else "use, replace or delete your models"
+    can = _may(tuple(endpoint for endpoint, _ in doors))
     return f"{who} can {can} at {at} without a login{far}"
+
+
+def _may(endpoints: tuple[Endpoint, ...]) -> str:
+    """What somebody can do who gets to these endpoints without a login."""
+    if all(endpoint.only_paths for endpoint in endpoints):
+        return "run your models"
+    if all(endpoint.open_paths or endpoint.only_paths for endpoint in endpoints):
+        paths = [path for each in endpoints for path in each.open_paths or each.only_paths]
+        return f"use part of Ollama's API ({listed(paths)})"
+    return "use, replace or delete your models"
 
 
 def _networks(parts: list[ZoneReach]) -> str:
     """The networks of several entries, link-local ones only where there are no others."""
-    named = dict.fromkeys(network for part in parts for network in part.networks)
-    farther = [network for network in named if not network.startswith("fe80:")]
-    return listed(farther or named, sum(part.more_networks for part in parts))
+    networks = dict.fromkeys(network for part in parts for network in part.networks)
+    farther = [network for network in networks if not network.startswith("fe80:")]
+    return spelled(farther or networks, sum(part.more_networks for part in parts))
 
 
 def _path(endpoint: Endpoint) -> str:
     hops = " > ".join(
         f"{hop.name} ({hop.detail})" if hop.detail else hop.name for hop in endpoint.hops
     )
-    return f"{endpoint.id} > {hops}" if hops else endpoint.id
+    return f"{endpoint.shown} > {hops}" if hops else endpoint.shown
 
 
 def _evidence(endpoint: Endpoint, part: ZoneReach) -> Evidence:
@@ -179,7 +193,7 @@ def _evidence(endpoint: Endpoint, part: ZoneReach) -> Evidence:
     to = f" to {', '.join(part.destinations)}" if part.destinations else ""
     to += f" (from outside {', '.join(part.external)})" if part.external else ""
     through = f" by {', '.join(part.interfaces)}" if part.interfaces else ""
-    networks = listed(part.networks, part.more_networks) or "everywhere"
+    networks = spelled(part.networks, part.more_networks) or "everywhere"
     if part.zone is Zone.INTERNET and part.extent is Extent.ALL:
         networks = "everywhere on the internet"  # their list is long and says no more
     because = "; ".join(part.because) or "nothing filters it"

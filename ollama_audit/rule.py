@@ -35,6 +35,7 @@ from ollama_audit.exposure.model import (
     ZoneReach,
 )
 from ollama_audit.managed import DropInSetting, ManagedServer, managed_servers
+from ollama_audit.networks import spelled
 from ollama_audit.observed import Known, Observed, Unknown, UnobservedError, known_or, need
 from ollama_audit.origins import origins
 from ollama_audit.outcome import (
@@ -150,6 +151,7 @@ __all__ = [
     "rule",
     "service_users",
     "sign_up",
+    "spelled",
     "unknown",
     "unread",
     "unseen",

@@ -11,8 +11,8 @@ from enum import StrEnum
 import msgspec
 
 from ollama_audit.exposure.model import Endpoint, Extent, Login, Zone, ZoneReach
+from ollama_audit.networks import only_single, spelled, whole_internet
 from ollama_audit.report import NO_OLLAMA, Report
-from ollama_audit.snapshot.network import Family
 from ollama_audit.words import MOST, joined, listed
 
 
@@ -93,18 +93,6 @@ def outside(endpoint: Endpoint) -> tuple[ZoneReach, ...]:
     )
 
 
-def bind(endpoint: Endpoint) -> str:
-    """Where an endpoint answers: `*:11434`, `[::1]:443 in container web`, a tunnel's name.
-
-    As the id says, but for a socket of both families, which goes by what ss(8) calls it.
-    """
-    if not endpoint.address:
-        return endpoint.name or endpoint.id
-    if endpoint.address == "::" and len(endpoint.families) > 1:
-        return endpoint.id.replace("[::]", "*", 1)
-    return endpoint.id
-
-
 def _exposed(report: Report, parts: list[tuple[Endpoint, ZoneReach]]) -> Verdict:
     whole = [pair for pair in parts if not (pair[0].open_paths or pair[0].only_paths)]
     if whole:
@@ -140,7 +128,7 @@ def _unclear(report: Report, open_parts: list[tuple[Endpoint, ZoneReach]]) -> Ve
             leads = "leads" if endpoint.certain and endpoint.server else "may lead"
             return Verdict(
                 stance=Stance.UNCLEAR,
-                sentence=f"{bind(endpoint)} {leads} to Ollama. Whether {_whoever(unsure)} can "
+                sentence=f"{endpoint.shown} {leads} to Ollama. Whether {_whoever(unsure)} can "
                 f"connect could not be told{_reason(unsure[0].because)}.",
                 path=_path(endpoint),
                 cure=unsure[0].cure,
@@ -151,7 +139,7 @@ def _unclear(report: Report, open_parts: list[tuple[Endpoint, ZoneReach]]) -> Ve
         if not (endpoint.certain or locked) and any(part.open for part in outside(endpoint)):
             return Verdict(
                 stance=Stance.UNCLEAR,
-                sentence=f"{bind(endpoint)} may lead to Ollama; this host alone cannot tell.",
+                sentence=f"{endpoint.shown} may lead to Ollama; this host alone cannot tell.",
                 path=_path(endpoint),
             )
     for gap in report.gaps:
@@ -200,7 +188,7 @@ def _shut(report: Report) -> Verdict:
 
 def _leading(endpoints: list[Endpoint]) -> str:
     """Where Ollama itself listens, or what leads to it."""
-    names = listed(bind(endpoint) for endpoint in endpoints)
+    names = listed(endpoint.shown for endpoint in endpoints)
     if all(endpoint.hops[:1] and endpoint.hops[0].kind == "socket" for endpoint in endpoints):
         return f"Ollama listens on {names}"
     return f"{names} {'leads' if len(endpoints) == 1 else 'lead'} to Ollama"
@@ -250,7 +238,7 @@ def _anyone(parts: list[tuple[Endpoint, ZoneReach]]) -> str:
             families = {part.family for part in here if part.extent is Extent.ALL}
             rest = [part for part in here if part.family not in families]
             partly = [network for part in rest for network in part.networks]
-            places.append(_whole_internet(families))
+            places.append(f"on {whole_internet(families)}")
             more = sum(part.more_networks for part in rest)
             places += [_where(zone, partly, more)] if partly else []
         else:
@@ -258,20 +246,15 @@ def _anyone(parts: list[tuple[Endpoint, ZoneReach]]) -> str:
     return f"Anyone {joined(places)}"
 
 
-def _whole_internet(families: set[Family]) -> str:
-    if len(families) == len(Family):
-        return "on the internet"
-    return f"on the {'IPv4' if Family.IPV4 in families else 'IPv6'} internet"
-
-
 def _where(zone: Zone, networks: list[str], more: int = 0) -> str:
-    named = listed([net for net in networks if not net.startswith("fe80:")] or networks, more)
+    named = spelled([net for net in networks if not net.startswith("fe80:")] or networks, more)
     match zone:
         case Zone.INTERNET:
             whole = {"0.0.0.0/0", "::/0"}.issuperset(networks)
             return "on the internet" if whole else f"on parts of the internet ({named})"
         case Zone.LAN:
-            return f"on {named}" if named else "on the local network"
+            at = "at" if only_single(networks) else "on"
+            return f"{at} {named}" if named else "on the local network"
         case Zone.VPN:
             return f"on the VPN ({named})" if named else "on the VPN"
         case Zone.CONTAINER:
@@ -282,7 +265,7 @@ def _where(zone: Zone, networks: list[str], more: int = 0) -> str:
 
 def _path(endpoint: Endpoint) -> tuple[str, ...]:
     families = "+".join(family.label for family in endpoint.families)
-    at = f"{bind(endpoint)} ({families})" if len(endpoint.families) > 1 else bind(endpoint)
+    at = f"{endpoint.shown} ({families})" if len(endpoint.families) > 1 else endpoint.shown
     hops = tuple(hop.name for hop in endpoint.hops if hop.kind != "socket")
     filtering = _filtering(endpoint) if endpoint.address else "past every firewall of this host"
     return (at, *hops, filtering, _login(endpoint))

@@ -19,6 +19,8 @@ class Case:
     """Part of the summary or of a piece of evidence."""
     severity: Severity | None = None
     """The effective severity, where the row is about it."""
+    cure: str = ""
+    """Part of what would settle an unknown."""
 
     def __str__(self) -> str:
         return self.name

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from ollama_audit.rule import (
     Extent,
     Family,
@@ -101,8 +103,20 @@ def _open(zone: Zone, declared: Severity) -> list[Case]:
             "open to one address",
             host(exposure=exposure(one)),
             Status.FAIL,
-            "192.0.2.7/32",
+            "192.0.2.7)",
             RANKS[declared.rank - 1],
+        ),
+        Case(
+            "open on part of the API, the rest behind a login",
+            host(exposure=exposure(replace(proxied, open_paths=("/api/tags",)))),
+            Status.FAIL,
+            "can use part of Ollama's API (/api/tags) at 0.0.0.0:80 without a login",
+        ),
+        Case(
+            "the same beside a way to all of it",
+            host(exposure=exposure(everybody, replace(proxied, open_paths=("/api/tags",)))),
+            Status.FAIL,
+            "can use, replace or delete your models at 0.0.0.0:11434 without a login",
         ),
         Case(
             "open through a proxy, Ollama itself on loopback",

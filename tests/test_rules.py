@@ -40,6 +40,7 @@ def test_case(rule: Rule, case: Case) -> None:
     assert outcome.status is case.status, outcome.summary
     said = "\n".join([outcome.summary, *(f"{e.source}: {e.quote}" for e in outcome.evidence)])
     assert case.says in said
+    assert case.cure in outcome.cure
     if case.severity is not None:
         assert (outcome.severity or rule.severity) is case.severity
     if outcome.status in (Status.FAIL, Status.UNKNOWN):

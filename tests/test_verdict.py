@@ -96,7 +96,7 @@ def test_a_long_list_of_networks_is_counted_with_what_the_report_left_out() -> N
         more_networks=9,
     )
     verdict = judge(report(finding("a"), endpoints=(endpoint(some, address="0.0.0.0"),)))
-    assert "on 192.0.2.0/32, 192.0.2.2/32, 192.0.2.4/32 and 38 more can" in verdict.sentence
+    assert "at 192.0.2.0, 192.0.2.2, 192.0.2.4 and 38 more can" in verdict.sentence
 
 
 def test_unread_filter_is_unclear_with_its_reason_and_cure() -> None:

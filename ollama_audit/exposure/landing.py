@@ -113,7 +113,8 @@ class Landing:
 def server_hop(terrain: Terrain, pid: int, listener: Listener) -> Hop:
     """The last hop: the socket of an Ollama server."""
     where = terrain.containers.name_of(terrain.servers[pid].process)
-    name = f"ollama in {where} at {listener}" if where else f"ollama ({pid}) at {listener}"
+    at = listener.shown
+    name = f"ollama in {where} at {at}" if where else f"ollama ({pid}) at {at}"
     return Hop(kind="socket", name=name, pid=pid)
 
 

@@ -154,6 +154,25 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """Whether it refuses requests of pages from other sites, as it answered one on this host."""
 
     @property
+    def shown(self) -> str:
+        """Where it answers, for people: `*:11434`, `[::1]:443 in container web`, a tunnel's name.
+
+        As the id says, but for a socket of both families, which goes by what ss(8) calls it.
+        """
+        if not self.address:
+            return self.name or self.id
+        if self.address == "::" and len(self.families) > 1:
+            return self.id.replace("[::]", "*", 1)
+        return self.id
+
+    @property
+    def at_hand(self) -> str:
+        """Address and port that somebody may try: the first that leads there, else as bound."""
+        reached = (to for part in self.reach for to in part.destinations)
+        at = next(reached, self.address)
+        return f"[{at}]:{self.port}" if ":" in at else f"{at}:{self.port}"
+
+    @property
     def loopback_only(self) -> bool:
         """Whether nobody outside the host surely or possibly gets to it."""
         return all(

@@ -6,7 +6,7 @@ from ollama_audit.exposure.model import Endpoint
 from ollama_audit.outcome import Status
 from ollama_audit.render.text import Paint, Style
 from ollama_audit.report import Finding, Report, Score
-from ollama_audit.verdict import bind, judge
+from ollama_audit.verdict import judge
 
 _BAD = (Status.FAIL, Status.UNKNOWN, Status.ERROR)
 
@@ -80,16 +80,16 @@ def _endpoints(old: Report, new: Report, style: Style) -> list[str]:
     lines: list[str] = []
     for name, endpoint in after.items():
         if name not in before:
-            lines += style.wrap(f"new endpoint {bind(endpoint)}", "  ", "    ")
+            lines += style.wrap(f"new endpoint {endpoint.shown}", "  ", "    ")
         elif (before[name].login, before[name].tls, _cells(before[name])) != (
             endpoint.login,
             endpoint.tls,
             _cells(endpoint),
         ):
-            lines += style.wrap(f"endpoint {bind(endpoint)} is reached otherwise", "  ", "    ")
+            lines += style.wrap(f"endpoint {endpoint.shown} is reached otherwise", "  ", "    ")
     for name, endpoint in before.items():
         if name not in after:
-            lines += style.wrap(f"endpoint {bind(endpoint)} is gone", "  ", "    ")
+            lines += style.wrap(f"endpoint {endpoint.shown} is gone", "  ", "    ")
     return lines
 
 

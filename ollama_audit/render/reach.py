@@ -12,9 +12,9 @@ from ollama_audit.exposure.model import (
     Zone,
     ZoneReach,
 )
+from ollama_audit.networks import spelled
 from ollama_audit.render.text import Paint, Style
 from ollama_audit.snapshot.firewall import RulesetKind
-from ollama_audit.verdict import bind
 from ollama_audit.words import joined, listed
 
 CELLS = {
@@ -56,7 +56,7 @@ def zones(exposure: Exposure, style: Style) -> str:
 
 
 def _table(endpoints: tuple[Endpoint, ...], style: Style) -> list[str]:
-    longest = max(len("ENDPOINT"), *(len(bind(endpoint)) for endpoint in endpoints))
+    longest = max(len("ENDPOINT"), *(len(endpoint.shown) for endpoint in endpoints))
     room = min(longest, style.width - _BESIDE)
     head = "".join(f"{zone:<{width}}" for zone, width in _COLUMNS.items())
     lines = [style.paint(f"{'ENDPOINT':<{room}}        {head}LOGIN", Paint.BOLD)]
@@ -89,7 +89,7 @@ _SAVES = {"IPv4": RulesetKind.IPTABLES_SAVE, "IPv6": RulesetKind.IP6TABLES_SAVE}
 def _rows(endpoint: Endpoint, style: Style, room: int) -> list[str]:
     """A row for each family in which there is a way from anywhere."""
     lines: list[str] = []
-    label = style.clip(bind(endpoint), room)
+    label = style.clip(endpoint.shown, room)
     login = _LOGINS[endpoint.login] + ("*" if endpoint.open_paths else "")
     for family in endpoint.families:
         extents = {part.zone: part.extent for part in endpoint.reach if part.family is family}
@@ -116,7 +116,7 @@ def _painted(extent: Extent, zone: Zone, login: Login, style: Style) -> str:
 
 def _reasons(endpoint: Endpoint, style: Style) -> list[str]:
     """An endpoint's path, who gets there by which rules, and what they are asked for."""
-    lines = [style.paint(style.clip(bind(endpoint), style.width), Paint.BOLD)]
+    lines = [style.paint(style.clip(endpoint.shown, style.width), Paint.BOLD)]
     hops = [f"{hop.name}{f' ({hop.detail})' if hop.detail else ''}" for hop in endpoint.hops]
     lines += style.wrap(f"path: {' → '.join(hops)}", "  ", "    ")
     said: dict[str, list[str]] = {}
@@ -141,11 +141,11 @@ def _who(part: ZoneReach) -> str:
     """A cell of the table in words: `lan IPv4 part (192.168.1.5/32)`."""
     who = f"{part.zone} {part.family.label} {CELLS[part.extent]}"
     if part.extent is Extent.SOME:
-        who += f" ({listed(part.networks, part.more_networks)})"
+        who += f" ({spelled(part.networks, part.more_networks)})"
     if part.external:
         who += f" (from outside {listed(part.external)})"
     if part.uncertain and part.extent is not Extent.UNKNOWN:
-        who += f" (not known: {listed(part.uncertain)})"
+        who += f" (not known: {spelled(part.uncertain)})"
     return who
 
 

@@ -106,6 +106,12 @@ class Listener(msgspec.Struct, frozen=True, kw_only=True):
         only_v6 = self.family is Family.IPV6 and known_or(self.v6only, default=False)
         return "::1" if only_v6 else "127.0.0.1"
 
+    @property
+    def shown(self) -> str:
+        """The socket for people, as ss(8) prints it: `*:11434` when it serves both families."""
+        both = self.address == "::" and not known_or(self.v6only, default=True)
+        return f"*:{self.port}" if both else str(self)
+
     def __str__(self) -> str:
         host = f"[{self.address}]" if ":" in self.address else self.address
         return f"{host}:{self.port}"

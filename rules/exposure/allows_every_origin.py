@@ -125,7 +125,7 @@ def allows_every_origin(host: Host) -> Outcome:
 def _answering(host: Host, servers: set[int]) -> list[Evidence]:
     """The endpoints that answered a stranger's page, but for sockets of servers named already."""
     return [
-        Evidence(each.id, "answered a request with the Origin of a stranger's page")
+        Evidence(each.shown, "answered a request with the Origin of a stranger's page")
         for each in host.exposure.endpoints
         if each.origin_check is BrowserCheck.NONE and each.login is not Login.REQUIRED
         if not (each.server in servers and len(each.hops) == 1)

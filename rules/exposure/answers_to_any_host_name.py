@@ -48,6 +48,7 @@ from ollama_audit.rule import (
     Encryption,
     Endpoint,
     Evidence,
+    Extent,
     Host,
     Known,
     Login,
@@ -93,9 +94,10 @@ def answers_to_any_host_name(host: Host) -> Outcome:
     if unguarded:
         far = any(part.open and part.zone not in _NEAR for e in unguarded for part in e.reach)
         whose = "on this machine or its network" if far else "on this machine"
+        names = joined(each.shown for each in unguarded)
         return failed(
-            f"{joined(each.id for each in unguarded)} {_answer(unguarded)} to any host name, and "
-            f"so to pages of strangers in a browser {whose}",
+            f"{names} {_answer(unguarded)} to any host name, and so to pages of strangers in a "
+            f"browser {whose}",
             tuple(map(_evidence, unguarded)),
             severity=None if far else Severity.LOW,
             endpoints=(each.id for each in unguarded),
@@ -108,7 +110,7 @@ def answers_to_any_host_name(host: Host) -> Outcome:
     if doubts:
         return unread(*doubts)
     if judged:
-        names = joined(each.id for each in judged)
+        names = joined(each.shown for each in judged)
         return passed(f"{names} {_answer(judged)} to names of this machine only")
     return not_applicable("no browser gets to Ollama without a login or TLS")
 
@@ -128,22 +130,28 @@ def _without_check(host: Host) -> set[int]:
 
 def _evidence(endpoint: Endpoint) -> Evidence:
     way = " > ".join(hop.name for hop in endpoint.hops)
-    return Evidence(endpoint.id, f"{way}: a request for a foreign name is answered")
-
-
-def _reachable(endpoint: Endpoint) -> str:
-    """Where somebody may try: the first address at which it is reached, else as it listens."""
-    at = next((to for part in endpoint.reach for to in part.destinations), endpoint.address)
-    return f"[{at}]:{endpoint.port}" if ":" in at else f"{at}:{endpoint.port}"
+    return Evidence(endpoint.shown, f"{way}: a request for a foreign name is answered")
 
 
 def _doubt(host: Host, endpoint: Endpoint) -> Unknown:
     if endpoint.host_check is BrowserCheck.NONE:
         asks = "; ".join(endpoint.login_because) or "its configuration could not be read"
         what = "asks for a login" if endpoint.certain else "leads to Ollama"
-        return Unknown(f"whether {endpoint.id} {what}: {asks}", endpoint.id)
+        return Unknown(f"whether {endpoint.shown} {what}: {asks}", endpoint.shown)
     probes = host.snapshot.probes
     cure = probes.cure if isinstance(probes, Unknown) else ""
-    cure = cure or f"curl -H 'Host: stranger.example' http://{_reachable(endpoint)}/api/version"
-    reason = f"whether {endpoint.id} answers to any host name: it did not say so when asked"
-    return Unknown(reason, endpoint.id, cure)
+    cure = cure or _try(endpoint)
+    reason = f"whether {endpoint.shown} answers to any host name: it did not say so when asked"
+    return Unknown(reason, endpoint.shown, cure)
+
+
+def _try(endpoint: Endpoint) -> str:
+    """The request that tells, and from where: this host itself may be kept out of it."""
+    ask = "curl -H 'Host: stranger.example' http://{}/api/version"
+    here = any(part.zone is Zone.HOST and part.extent is Extent.ALL for part in endpoint.reach)
+    for part in () if here else endpoint.reach:
+        if part.zone is not Zone.HOST and part.open and part.destinations and part.networks:
+            to = part.destinations[0]
+            at = f"[{to}]:{endpoint.port}" if ":" in to else f"{to}:{endpoint.port}"
+            return f"{ask.format(at)} on a machine of {part.networks[0]}"
+    return ask.format(endpoint.at_hand)

@@ -67,12 +67,12 @@ def application_allows_sign_up(host: Host) -> Outcome:
         urgent = any(told.first or told.at_once for _, told in bad)
         return failed(
             _sentence([told for _, told in bad]),
-            tuple(Evidence(each.id, told.evidence) for each, told in bad),
+            tuple(Evidence(each.shown, told.evidence) for each, told in bad),
             severity=Severity.HIGH if urgent else Severity.MEDIUM,
         )
     doubts = [told for _, told in (*sure, *maybe) if isinstance(told, Unknown)]
     doubts += [
-        Unknown(f"whether others get to {each.id}, where they can make an account", each.id)
+        Unknown(f"whether others get to {each.shown}, where they can make an account", each.shown)
         for each, told in maybe
         if isinstance(told, SignUp) and told.allowed
     ]

@@ -50,11 +50,11 @@ from ollama_audit.rule import (
     as_unknown,
     failed,
     known_or,
-    listed,
     need,
     not_applicable,
     passed,
     rule,
+    spelled,
     unread,
     unseen,
 )
@@ -162,7 +162,7 @@ def _rank(part: ZoneReach) -> int:
 
 
 def _evidence(port: int, zone: Zone, part: ZoneReach) -> Evidence:
-    who = listed(part.networks, part.more_networks) or "nobody"
+    who = spelled(part.networks, part.more_networks) or "nobody"
     because = "; ".join(part.because) or "no rule"
     return Evidence(
         f"port {port}", f"{part.family.label} from {zone.who}: {who} gets in ({because})"

@@ -142,13 +142,13 @@ def _pids(server: OllamaServer) -> tuple[int, ...]:
 
 
 def _list(sockets: list[Listener]) -> str:
-    return ", ".join(dict.fromkeys(map(str, sockets)))
+    return ", ".join(dict.fromkeys(at.shown for at in sockets))
 
 
 def _evidence(at: Listener, owned: dict[int, OllamaServer]) -> list[Evidence]:
     """The socket, and the setting that made it so."""
     pid = min(_owners(at) & owned.keys())
-    found = [Evidence(f"process {pid}", f"listens on {at}")]
+    found = [Evidence(f"process {pid}", f"listens on {at.shown}")]
     server = owned[pid]
     if isinstance(server.environment, Known) and (bound := server.variable("OLLAMA_HOST")):
         found.append(Evidence(server.environment.source, f"OLLAMA_HOST={bound.value}"))
@@ -163,7 +163,7 @@ def _unowned(sockets: tuple[Listener, ...], servers: tuple[OllamaServer, ...]) -
     """
     uids = {known_or(server.process.uid, -1) for server in servers}
     return [
-        Unknown(f"who listens on {at}: {at.owners.reason}", at.owners.source, at.owners.cure)
+        Unknown(f"who listens on {at.shown}: {at.owners.reason}", at.owners.source, at.owners.cure)
         for at in sockets
         if isinstance(at.owners, Unknown) and not at.on_loopback and (-1 in uids or at.uid in uids)
     ]

@@ -76,7 +76,7 @@ def login_covers_part_of_api(host: Host) -> Outcome:
     doubts = (*_doubts(host), *unseen(host.snapshot))
     if doubts:
         return unread(*doubts)
-    locked = [each.id for each in host.exposure.endpoints if each.login is Login.REQUIRED]
+    locked = [each.shown for each in host.exposure.endpoints if each.login is Login.REQUIRED]
     if locked:
         return passed(f"The login at {', '.join(locked)} covers all of the API")
     return not_applicable("no way to Ollama asks for a login")
@@ -86,7 +86,7 @@ def _evidence(endpoint: Endpoint) -> Evidence:
     shown = ", ".join(endpoint.open_paths[:6])
     more = len(endpoint.open_paths) - 6
     proxies = (hop.detail for hop in endpoint.hops if hop.detail and hop.kind != "dnat")
-    where = next(proxies, endpoint.id)
+    where = next(proxies, endpoint.shown)
     paths = f"no login for {shown}" + (f" and {more} more" if more > 0 else "")
     return Evidence(where, "; ".join([paths, *endpoint.login_because]))
 
@@ -98,8 +98,10 @@ def _doubts(host: Host) -> list[Unknown]:
     for endpoint in endpoints:
         if endpoint.login is Login.UNKNOWN:
             why = "; ".join(endpoint.login_because) or "its configuration could not be read"
-            found.append(Unknown(f"whether {endpoint.id} asks for a login: {why}", endpoint.id))
+            found.append(
+                Unknown(f"whether {endpoint.shown} asks for a login: {why}", endpoint.shown)
+            )
         elif endpoint.open_paths:
-            reason = f"whether others get to {endpoint.id}, whose login covers part of the API"
-            found.append(Unknown(reason, endpoint.id))
+            reason = f"whether others get to {endpoint.shown}, whose login covers part of the API"
+            found.append(Unknown(reason, endpoint.shown))
     return found

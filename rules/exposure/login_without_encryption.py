@@ -69,25 +69,25 @@ def login_without_encryption(host: Host) -> Outcome:
     plain = [each for each in reached if each.tls is Encryption.PLAIN and each.certain]
     if plain:
         return failed(
-            f"Whoever logs in at {joined(each.id for each in plain)} shows the password to "
+            f"Whoever logs in at {joined(each.shown for each in plain)} shows the password to "
             "everybody on the way",
             tuple(_evidence(each) for each in plain),
         )
     doubts = [
         *(
             Unknown(
-                f"whether {each.id} is encrypted could not be read",
-                each.id,
-                f"openssl s_client -connect {each.id}",
+                f"whether {each.shown} is encrypted could not be read",
+                each.shown,
+                f"openssl s_client -connect {each.at_hand}",
             )
             for each in reached
             if each.tls is Encryption.UNKNOWN or not each.certain
         ),
         *(
             Unknown(
-                f"whether others get to {each.id}, where a login is not encrypted, is not known: "
-                f"{'; '.join(part.because) or 'the deciding rule is not understood'}",
-                each.id,
+                f"whether others get to {each.shown}, where a login is not encrypted, is not "
+                f"known: {'; '.join(part.because) or 'the deciding rule is not understood'}",
+                each.shown,
                 part.cure,
             )
             for each, part in host.exposure.maybe_open_to(*_FAR)
@@ -99,7 +99,7 @@ def login_without_encryption(host: Host) -> Outcome:
     if doubts:
         return unread(*doubts)
     if reached:
-        return passed(f"The login at {joined(each.id for each in reached)} is encrypted")
+        return passed(f"The login at {joined(each.shown for each in reached)} is encrypted")
     return not_applicable("nobody logs in to Ollama over the network")
 
 
@@ -114,4 +114,4 @@ def _asking(endpoints: list[Endpoint]) -> list[Endpoint]:
 
 def _evidence(endpoint: Endpoint) -> Evidence:
     why = "; ".join(endpoint.login_because) or "a login"
-    return Evidence(endpoint.id, f"{why}, without TLS")
+    return Evidence(endpoint.shown, f"{why}, without TLS")

@@ -83,7 +83,7 @@ def tunnel_without_login(host: Host) -> Outcome:
     if free:
         verb = "leads" if len(free) == 1 else "lead"
         return failed(
-            f"{joined(each.name or each.id for each in free)} {verb} to Ollama past every "
+            f"{joined(each.shown for each in free)} {verb} to Ollama past every "
             "firewall, without a login",
             tuple(_evidence(each) for each in free),
             endpoints=(each.id for each in free),
@@ -92,7 +92,7 @@ def tunnel_without_login(host: Host) -> Outcome:
     if doubts:
         return unread(*doubts)
     if tunnels:
-        return passed(f"Whoever comes by {', '.join(each.id for each in tunnels)} must log in")
+        return passed(f"Whoever comes by {', '.join(each.shown for each in tunnels)} must log in")
     return not_applicable("no tunnel leads to Ollama")
 
 
@@ -101,7 +101,7 @@ def _evidence(endpoint: Endpoint) -> Evidence:
         f"{hop.name} ({hop.detail})" if hop.detail else hop.name for hop in endpoint.hops
     )
     because = dict.fromkeys(why for part in endpoint.reach for why in part.because)
-    return Evidence(f"{endpoint.id} > {hops}", "; ".join(because) or "no login is configured")
+    return Evidence(f"{endpoint.shown} > {hops}", "; ".join(because) or "no login is configured")
 
 
 def _doubts(tunnels: list[Endpoint]) -> Iterator[Unknown]:
@@ -113,4 +113,6 @@ def _doubts(tunnels: list[Endpoint]) -> Iterator[Unknown]:
         )
         what = "asks for a login" if each.certain else "leads to Ollama"
         cure = next((part.cure for part in each.reach if part.cure), "")
-        yield Unknown(f"whether {each.id} {what}: {'; '.join(reasons)}", f"tunnel {each.id}", cure)
+        yield Unknown(
+            f"whether {each.shown} {what}: {'; '.join(reasons)}", f"tunnel {each.shown}", cure
+        )

@@ -65,12 +65,12 @@ def does_not_filter_port(host: Host) -> Outcome:
         if endpoint.address and part.family in families
     ]
     if doors:
-        at = joined(dict.fromkeys(endpoint.id for endpoint, _ in doors))
+        at = joined(dict.fromkeys(endpoint.shown for endpoint, _ in doors))
         return failed(
             f"The firewall is at work and lets others through to {at}",
             tuple(
                 Evidence(
-                    f"{endpoint.id} from {part.zone.who}, {part.family.label}",
+                    f"{endpoint.shown} from {part.zone.who}, {part.family.label}",
                     "; ".join(part.because) or "no rule stops it",
                 )
                 for endpoint, part in doors
@@ -79,12 +79,14 @@ def does_not_filter_port(host: Host) -> Outcome:
         )
     doubts = [f.active for f in filters if isinstance(f.active, Unknown)]
     doubts += [
-        Unknown("; ".join(part.because) or "not decided", endpoint.id, part.cure)
+        Unknown("; ".join(part.because) or "not decided", endpoint.shown, part.cure)
         for endpoint, part in host.exposure.maybe_open_to(*_OTHERS)
         if endpoint.address and endpoint.login is not Login.REQUIRED
     ]
     doubts += [
-        Unknown(f"whether {endpoint.id} asks for a login is not known", endpoint.id, part.cure)
+        Unknown(
+            f"whether {endpoint.shown} asks for a login is not known", endpoint.shown, part.cure
+        )
         for endpoint, part in host.exposure.open_to(*_OTHERS)
         if endpoint.address and (endpoint.login is Login.UNKNOWN or not endpoint.certain)
     ]

@@ -100,7 +100,7 @@ def test_a_helper_leads_where_its_engine_publishes(name: str) -> None:
 
     assert found.reach is Verdict.YES, found.because
     assert found.path[1] == f"{name} to port 11434 of container ai (podman of ada)"
-    assert found.path[2] == "ollama in container ai (podman of ada) at [::]:11434"
+    assert found.path[2] == "ollama in container ai (podman of ada) at *:11434"
 
 
 def docker_beside(*, holder: str, at: str) -> HostSnapshot:

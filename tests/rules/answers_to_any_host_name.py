@@ -9,15 +9,17 @@ from ollama_audit.rule import (
     Encryption,
     Endpoint,
     Extent,
+    Family,
     Hop,
     Host,
     Login,
     Severity,
     Status,
     Unknown,
+    Zone,
 )
 from tests.cases import Case
-from tests.hosts import GAP, LOOPBACK, endpoint, exposure, host, server, servers
+from tests.hosts import GAP, LOOPBACK, endpoint, exposure, host, part, server, servers
 
 WILDCARD = endpoint("[::]:11434", lan=Extent.NONE)
 PUBLISHED = (
@@ -44,7 +46,21 @@ def unprobed() -> Host:
     )
 
 
+def allow_list() -> Endpoint:
+    """A proxy that serves the LAN's addresses, which loopback's is not, and was asked in vain."""
+    lan = part(Zone.LAN, Family.IPV4, Extent.SOME, networks=("192.168.1.0/24",))
+    own = part(Zone.HOST, Family.IPV4, Extent.SOME, networks=("192.168.1.10/32",))
+    at = msgspec.structs.replace(lan, destinations=("192.168.1.10",))
+    return msgspec.structs.replace(proxy(BrowserCheck.UNKNOWN), reach=(own, at))
+
+
 CASES = [
+    Case(
+        "a proxy that keeps this machine out as well",
+        at(allow_list()),
+        Status.UNKNOWN,
+        cure="http://192.168.1.10:80/api/version on a machine of 192.168.1.0/24",
+    ),
     Case("as installed", host(), Status.PASS, "127.0.0.1:11434"),
     Case(
         "every address, and a firewall that lets nobody in",

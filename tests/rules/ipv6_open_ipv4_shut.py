@@ -71,7 +71,7 @@ CASES = [
             )
         ),
         Status.FAIL,
-        "192.168.1.5/32",
+        "192.168.1.5 gets in",
     ),
     Case(
         "IPv4 for one of two links, IPv6 for the neighbours on it",
@@ -102,7 +102,7 @@ CASES = [
             namespaces=ON_THE_LINK,
         ),
         Status.FAIL,
-        "10.55.0.7/32",
+        "10.55.0.7 gets in",
     ),
     Case(
         "the neighbours by IPv6, nobody by IPv4",

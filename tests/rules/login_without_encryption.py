@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import msgspec
 
-from ollama_audit.rule import Encryption, Endpoint, Extent, Hop, Login, Severity, Status
+from ollama_audit.rule import (
+    Encryption,
+    Endpoint,
+    Extent,
+    Family,
+    Hop,
+    Login,
+    Severity,
+    Status,
+    Zone,
+)
 from tests.cases import Case
-from tests.hosts import GAP, LOOPBACK, Reach, endpoint, exposure, host
+from tests.hosts import GAP, LOOPBACK, Reach, endpoint, exposure, host, part
 
 
 def proxy(
@@ -22,6 +32,12 @@ def proxy(
     because = ("auth_basic (/etc/nginx/ai.conf:7)",)
     return msgspec.structs.replace(found, tls=tls, open_paths=paths, login_because=because)
 
+
+AT_HAND = (
+    msgspec.structs.replace(
+        part(Zone.LAN, Family.IPV4, Extent.ALL), destinations=("192.168.1.10",)
+    ),
+)
 
 CASES = [
     Case("no proxy", host(), Status.NOT_APPLICABLE),
@@ -69,9 +85,10 @@ CASES = [
     ),
     Case(
         "encryption not known",
-        host(exposure=exposure(proxy(Encryption.UNKNOWN))),
+        host(exposure=exposure(proxy(Encryption.UNKNOWN, lan=AT_HAND))),
         Status.UNKNOWN,
         "is encrypted",
+        cure="openssl s_client -connect 192.168.1.10:80",
     ),
     Case("a way that was not seen", host(exposure=exposure(gaps=(GAP,))), Status.UNKNOWN),
     Case("processes that hide", host(unseen=2), Status.UNKNOWN, "2 processes"),

@@ -12,6 +12,12 @@ from tests.reach_cases import reach_cases
 ROUTER = "Your router (192.168.1.1) decides"
 
 CASES = [
+    Case(
+        "open by IPv6 alone, the family said",
+        host(exposure=exposure(endpoint(internet=(Extent.NONE, Extent.ALL)))),
+        Status.FAIL,
+        "Anyone on the IPv6 internet can",
+    ),
     *reach_cases(Zone.INTERNET, Severity.CRITICAL),
     Case(
         "open to the LAN, behind a router",
