@@ -125,14 +125,38 @@ class _Attempt:
         """Where its connections end."""
         found = [
             replace(arrival, hops=(*self._translation(end), *arrival.hops))
-            for end in self.reach.ends
-            for arrival in self._at(end)
+            for end, landed in self._landed()
+            for arrival in landed
         ]
         if rest := self.reach.unknown - _union((e.possibly for e in self.reach.ends), self.reach):
             found += self._unclear(rest)
         if self.reach.unknown:
             found = [part for arrival in found for part in self._explained(arrival)]
         return found
+
+    def _landed(self) -> list[tuple[End, list[Arrival]]]:
+        """What becomes of the connections at each of their ends.
+
+        Among several ends a rule may choose by chance. To get to a server is sure only where each
+        of them leads to one, in the same way.
+        """
+        ends = self.reach.ends
+        either = self.reach.surely - _union((end.surely for end in ends), self.reach)
+        if not either:
+            return [(end, self._at(end)) for end in ends]
+        landed = []
+        for end in ends:
+            surely = end.surely | (end.possibly & either)
+            landed.append((end, self._at(msgspec.structs.replace(end, surely=surely))))
+        arrivals = [arrival for _, found in landed for arrival in found]
+        for end, found in landed:
+            either = either - (end.possibly - _union((a.surely for a in found), self.reach))
+        if len({arrival.login for arrival in arrivals}) > 1:
+            either = AddressSet.nothing(either.version)
+        return [
+            (end, [replace(each, surely=each.surely & (end.surely | either)) for each in found])
+            for end, found in landed
+        ]
 
     def _explained(self, arrival: Arrival) -> list[Arrival]:
         """An arrival; apart, with why, those of whom the filter cannot say that it happens."""

@@ -34,6 +34,7 @@ from ollama_audit.firewall.fields import (
 from ollama_audit.firewall.instructions import (
     AddTo,
     Between,
+    Choose,
     Compare,
     Constant,
     Destination,
@@ -444,6 +445,23 @@ def _loads_something(attribute: int) -> Decoder:
     return decoder
 
 
+MOST_WAYS = 16
+
+
+def _chooses(register_at: int, modulus_at: int, offset_at: int) -> Decoder:
+    """A number below a modulus (nft_{ng_inc,ng_random,jhash,symhash}_eval), which never misses."""
+
+    def decoder(parts: Attributes, scope: Scope) -> Instruction:
+        del scope
+        register, count = _register(parts[register_at]), number(parts[modulus_at])
+        if not 0 < count <= MOST_WAYS:
+            return Forget(register, 4, may_miss=False)
+        first = number(parts.get(offset_at, b""))
+        return Choose(register, range(first, first + count))
+
+    return decoder
+
+
 def _exthdr(parts: Attributes, scope: Scope) -> Instruction | None:
     if 1 not in parts:
         return None  # rewrites or strips a TCP option
@@ -498,8 +516,8 @@ DECODERS: Final[dict[str, Decoder]] = {
     "nat": _nat,
     "redir": _redir,
     "masq": _masq,
-    "hash": _loads_something(2),
-    "numgen": _loads_something(1),
+    "hash": _chooses(2, 4, 6),
+    "numgen": _chooses(1, 2, 4),
     "exthdr": _exthdr,
     "rt": _loads_something(1),
     "socket": _loads_something(2),

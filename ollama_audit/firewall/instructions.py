@@ -25,7 +25,7 @@ from ollama_audit.firewall.bits import (
 from ollama_audit.firewall.conditions import Address, Test
 from ollama_audit.firewall.context import Context
 from ollama_audit.firewall.effects import give_verdict
-from ollama_audit.firewall.fields import Field, fib
+from ollama_audit.firewall.fields import Field, fib, word
 from ollama_audit.firewall.machine import CONTINUE, Machine, Reader, World
 from ollama_audit.firewall.match import (
     Judgement,
@@ -88,6 +88,21 @@ class Constant(Reader):
         del machine
         world.load(self.register, self.value)
         return True
+
+
+@dataclass(frozen=True, slots=True)
+class Choose(Reader):
+    """Put one of some numbers into a register: which one is chance, or a hash's secret."""
+
+    register: int
+    numbers: range
+
+    def run(self, machine: Machine, world: World) -> bool:
+        if len(self.numbers) > 1:
+            machine.doubt(world, f"which of {len(self.numbers)} ways is taken")
+        for value in self.numbers:
+            machine.fork(world, world.sources).load(self.register, word(value))
+        return False
 
 
 @dataclass(frozen=True, slots=True)

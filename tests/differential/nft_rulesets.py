@@ -262,6 +262,8 @@ class G:
                 + [
                     "meta protocol != ip",
                     "meta l4proto != udp",
+                    "numgen inc mod 2 offset 5 { 5, 6 }",
+                    "numgen random mod 3 >= 3",
                     'iifname { "e*", "wg0" }',
                     'iifname != { "w*", "lo" }',
                     'iifname { "wan0", "wg*" }',
@@ -284,6 +286,7 @@ class G:
                     else []
                 )
                 + (["@th,16,16 11434", "th dport { 11434, 22 }"])
+                + (["jhash ip saddr mod 1 0"] if fam == "ip" else [])
             )
         if self.nd and fam != "ip6" and r.random() < 0.15:
             return r.choice(
@@ -633,6 +636,7 @@ class G:
                 f"meta l4proto tcp dnat ip to {C4}:80",
                 f"meta l4proto tcp dnat ip6 to [{C6}]:8080",
                 f"meta l4proto tcp dnat ip to tcp dport map {{ 11434 : {C4} . 8080, 8080 : 10.77.0.2 . 11434 }}",
+                f"meta l4proto tcp dnat ip to numgen inc mod 2 map {{ 0 : {C4} . 80, 1 : {C4} . 80 }}",
             ]
         )
 

@@ -67,6 +67,23 @@ def translated(exposure: Exposure) -> list[Endpoint]:
 REDIRECT = "-A PREROUTING -p tcp -m tcp --dport {} -j REDIRECT --to-ports 11434"
 
 
+CHANCE = "-A PREROUTING -p tcp -m tcp --dport 80 -m statistic --mode random --probability 0.5"
+
+
+@pytest.mark.parametrize(("other", "extent"), [("11434", Extent.ALL), ("9", Extent.UNKNOWN)])
+def test_by_chance_to_one_of_two_is_sure_where_both_lead_to_a_server(
+    other: str, extent: Extent
+) -> None:
+    """As Kubernetes shares connections out among the pods of a service."""
+    (found,) = translated(
+        exposed(
+            f"{CHANCE} -j DNAT --to-destination 192.168.1.10:{other}\n{REDIRECT.format(80)}",
+        )
+    )
+
+    assert {part.extent for part in found.toward(Zone.LAN) if part.destinations} == {extent}
+
+
 def test_a_redirected_port_is_an_endpoint() -> None:
     (found,) = translated(exposed(REDIRECT.format(80)))
 

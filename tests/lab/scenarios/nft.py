@@ -163,6 +163,28 @@ SCENARIOS = [
         {"lan? -> *": NOTHING, "uplink4 -> *": NOTHING, "vpn? -> vpn?": OPEN},
     ),
     Scenario(
+        name="nft-load-balancing",
+        about="a counter and a hash choose among addresses that all lead to Ollama",
+        setup="""
+            ollama_host 0.0.0.0; until_open 11434
+            nft -f - <<'END'
+            table ip balance {
+              chain pre {
+                type nat hook prerouting priority dstnat;
+                tcp dport 80 numgen inc mod 2 vmap { 0 : goto first, 1 : goto second }
+                tcp dport 81 dnat to jhash ip saddr mod 2 map {
+                  0 : 192.168.77.10, 1 : 198.51.100.10
+                } : 11434
+              }
+              chain first { tcp dport 80 dnat to 192.168.77.10:11434; }
+              chain second { tcp dport 80 dnat to 198.51.100.10:11434; }
+            }
+END
+        """,
+        ports=(80, 81, 11434),
+        truth={"internet4 -> lan4:80": OPEN, "lan4 -> lan4:81": OPEN, "lan6 -> lan6:80": NOTHING},
+    ),
+    Scenario(
         name="nft-redirect",
         about="port 80 redirected to Ollama on loopback's neighbour, the wildcard socket",
         setup="""
