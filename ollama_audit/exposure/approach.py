@@ -8,6 +8,7 @@ that possibly do.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -108,6 +109,9 @@ class _Trail:
             ]
         return found
 
+
+_REDIRECT = re.compile(r" (?:-j REDIRECT|redirect to)\b")
+"""The statement as iptables and nft print it."""
 
 _MOST_DOUBTS = 6
 """More rules that are not understood are told of all whom one of them concerns."""
@@ -226,6 +230,8 @@ class _Attempt:
         ]
         held = wires.holders(end.address, self.namespace, end.interface) if end.forwarded else ()
         name = f"DNAT to {at}" if end.address else "DNAT"
+        if not end.forwarded and rules and _REDIRECT.search(rules[0]):
+            name = f"redirect to port {end.port}"  # of whichever interface it comes in by
         if len(held) == 1:
             name += f", {self.trail.terrain.name_of_network(held[0].namespace)}"
         return (Hop(kind="dnat", name=name, detail=rules[0] if rules else ""),)

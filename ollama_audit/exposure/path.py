@@ -10,12 +10,12 @@ from ollama_audit.exposure.answer import Answer, ReachReport, Verdict
 from ollama_audit.exposure.approach import Approach, Arrival, approach
 from ollama_audit.exposure.assess import assess
 from ollama_audit.exposure.model import Login
-from ollama_audit.exposure.sockets import candidates
+from ollama_audit.exposure.refusals import refusal
 from ollama_audit.exposure.survey import deciding
 from ollama_audit.exposure.terrain import Terrain, terrain_of
-from ollama_audit.exposure.units import kept_out
-from ollama_audit.exposure.zones import own_addresses, version
-from ollama_audit.firewall.answer import LOCAL_CLIENT, Query
+from ollama_audit.exposure.zones import own_addresses
+from ollama_audit.firewall.answer import LOCAL_CLIENT, Effect, Query
+from ollama_audit.firewall.wording import describe
 from ollama_audit.observed import Unknown, known_or
 from ollama_audit.snapshot.host import HostSnapshot
 from ollama_audit.snapshot.network import Family, NetworkNamespace
@@ -109,8 +109,7 @@ def _answer(
         reason = f"no interface of this host owns {target}: name one with --in-interface"
         return replace(given, because=(reason,))
     query = Query(family=family, interface=interface, address=str(inner), port=inner_port)
-    refusal = _refusal(terrain, namespace, query, int(source))
-    found = _judged(given, namespace, approach(terrain, namespace, query), int(source), refusal)
+    found = _judged(terrain, given, namespace, approach(terrain, namespace, query), int(source))
     if inner == target or not found.path:
         return found
     beyond = f"translated beyond this host to {inner}:{inner_port}"
@@ -177,7 +176,7 @@ def _receiving(namespace: NetworkNamespace, name: str) -> str:
 
 
 def _judged(
-    given: Answer, namespace: NetworkNamespace, found: Approach, source: int, refusal: str
+    terrain: Terrain, given: Answer, namespace: NetworkNamespace, found: Approach, source: int
 ) -> Answer:
     rules = deciding(namespace, found, source)
     reached = [arrival for arrival in found.arrivals if source in arrival.surely]
@@ -199,16 +198,12 @@ def _judged(
         )
     if source not in found.filter.blocked:
         nobody = f"nobody answers for Ollama at {ip_address(given.to)} port {given.port}"
-        rules = (*rules, refusal or nobody)
+        moved = [d for d in found.filter.because(source) if d.effect is Effect.TRANSLATE]
+        rules = (
+            *dict.fromkeys(describe(decision, namespace.firewall) for decision in moved),
+            refusal(terrain, namespace, found, source, None) or nobody,
+        )
     return replace(given, reach=Verdict.NO, login=Login.NONE, because=rules)
-
-
-def _refusal(terrain: Terrain, namespace: NetworkNamespace, query: Query, source: int) -> str:
-    """What keeps a client from the sockets at the port that it asks for; empty for nothing."""
-    where = (query.family, query.address, query.port, query.interface)
-    sockets = candidates(known_or(namespace.listeners, ()), *where)
-    kept = (kept_out(terrain, namespace, each, source, version(query.family)) for each in sockets)
-    return next(filter(None, kept), "")
 
 
 def _login(arrivals: list[Arrival]) -> Login:

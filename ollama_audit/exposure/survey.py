@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from ollama_audit.addresses import AddressSet
 from ollama_audit.exposure.approach import Approach, Arrival, approach
 from ollama_audit.exposure.model import Extent, Login, Zone, ZoneReach
+from ollama_audit.exposure.refusals import refusal
 from ollama_audit.exposure.terrain import Terrain
 from ollama_audit.exposure.zones import Sources, version
 from ollama_audit.firewall.answer import Decision, Effect, Query
@@ -20,6 +21,9 @@ _FILTERING = ("input", "forward")
 
 _MOST_NETWORKS = 32
 """More are not listed: nobody reads them, and the first say enough."""
+
+_MOST_SORTED = 512
+"""Of more networks the lowest are listed, not the nearest."""
 
 
 @dataclass(slots=True)
@@ -62,11 +66,12 @@ class Survey:
         wanted = tuple(sources)
         if not wanted:
             return
-        found = approach(self.terrain, namespace, query)
-        found = replace(found, arrivals=tuple(filter(self._wanted, found.arrivals)))
+        everything = approach(self.terrain, namespace, query)
+        found = replace(everything, arrivals=tuple(filter(self._wanted, everything.arrivals)))
         self.arrivals += [arrival for arrival in found.arrivals if arrival.possibly]
         for group in wanted:
             self._count(namespace, group, found)
+            self._explain(namespace, group, found, everything)
 
     def _wanted(self, arrival: Arrival) -> bool:
         if arrival.guess:
@@ -130,8 +135,27 @@ class Survey:
                 tally.doubts.update(dict.fromkeys(arrival.because))
                 tally.cure = tally.cure or arrival.cure
                 tally.doubted_at = tally.doubted_at or _at(query)
-        subject = surely or group.core or group.wider
-        tally.because.update(dict.fromkeys(deciding(namespace, found, int(subject.witness()))))
+
+    def _explain(
+        self, namespace: NetworkNamespace, group: Sources, found: Approach, everything: Approach
+    ) -> None:
+        """Note what decided: of those who get there, or if there are none of the others.
+
+        Where something other than the packet filter keeps some out, that is told as well.
+        """
+        tally = self._tallies[group.zone, found.filter.query.family]
+        turned_away = ((group.core or group.wider) & found.filter.surely) - found.possibly
+        surely = found.surely & group.wider
+        witness = int((surely or group.core or group.wider).witness())
+        if surely or witness in found.possibly or witness not in found.filter.surely:
+            tally.because.update(dict.fromkeys(deciding(namespace, found, witness)))
+        if turned_away:
+            source = int(turned_away.witness())
+            why = refusal(self.terrain, namespace, everything, source, self.login)
+            nobody = (
+                "" if surely else f"nobody answers for Ollama at port {found.filter.query.port}"
+            )
+            tally.because.update(dict.fromkeys(filter(None, [why or nobody])))
 
 
 def deciding(namespace: NetworkNamespace, found: Approach, source: int) -> tuple[str, ...]:
@@ -214,7 +238,8 @@ def _shown(
 ) -> tuple[tuple[str, ...], int]:
     """The networks, and how many are left out; of a whole zone its own, of the internet all.
 
-    What no other machine sends from leaves no holes in them where they touch.
+    Those of the zone itself come before what is farther away. What no other machine sends from
+    leaves no holes in them where they touch.
     """
     if not sources:
         return (), 0
@@ -223,8 +248,15 @@ def _shown(
             return (family.everything,), 0
         sources = tally.core
     whole = _filled(sources, tally.own)
-    shown = tuple(map(str, whole.networks(_MOST_NETWORKS)))
-    return shown, whole.network_count - len(shown)
+    count = whole.network_count
+    found = whole.networks(_MOST_NETWORKS if count > _MOST_SORTED else None)
+    nearest = sorted(found, key=lambda each: not _touches(str(each), tally.core))
+    shown = tuple(map(str, nearest[:_MOST_NETWORKS]))
+    return shown, count - len(shown)
+
+
+def _touches(network: str, core: AddressSet) -> bool:
+    return bool(AddressSet.from_networks((network,), core.version) & core)
 
 
 def _filled(sources: AddressSet, own: AddressSet) -> AddressSet:

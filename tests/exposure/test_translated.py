@@ -89,10 +89,12 @@ def test_a_redirected_port_is_an_endpoint() -> None:
 
     assert found.id == "0.0.0.0:80 (DNAT)"
     assert (found.address, found.port, found.certain) == ("0.0.0.0", 80, True)
-    assert found.hops[0].kind == "dnat"
+    assert (found.hops[0].kind, found.hops[0].name) == ("dnat", "redirect to port 11434")
     assert "--dport 80 -j REDIRECT" in found.hops[0].detail
     assert {part.zone for part in found.reach if part.open} == {Zone.LAN}
     assert {part.family for part in found.reach} == set(found.families)
+    (host,) = found.toward(Zone.HOST)
+    assert host.because == ("nobody answers for Ollama at port 80",)
 
 
 def test_a_port_that_is_sent_elsewhere_is_none() -> None:

@@ -71,6 +71,13 @@ def test_part_of_a_network_is_listed_and_the_rest_counted() -> None:
     assert (len(part.networks), part.more_networks) == (32, 50 - 32)
 
 
+def test_neighbours_are_listed_before_networks_behind_the_router() -> None:
+    part = lan("10.0.0.0/8", "172.16.0.0/12", "192.168.1.64/26")
+
+    assert part.extent is Extent.SOME
+    assert part.networks == ("192.168.1.64/26", "10.0.0.0/8", "172.16.0.0/12")
+
+
 def test_all_of_a_network_is_one() -> None:
     part = lan("192.168.0.0/16")
 
