@@ -19,7 +19,7 @@ from ollama_audit.firewall.fields import (
     ORDINARY_PORTS,
     TCP_FLAGS,
 )
-from ollama_audit.firewall.host import MAPPED, MULTICAST, UNSPECIFIED, Lookup
+from ollama_audit.firewall.host import MAPPED, MULTICAST, UNSPECIFIED
 from ollama_audit.firewall.ip_layer import address_types, reverse_path
 from ollama_audit.firewall.match import (
     ALWAYS,
@@ -34,6 +34,7 @@ from ollama_audit.firewall.match import (
     may,
     opposite,
 )
+from ollama_audit.firewall.policy_routing import Lookup
 from ollama_audit.firewall.state import Phase, State, Tracking
 
 Test = Callable[[Context, State], Judgement]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Final
 
 from ollama_audit.firewall import allowances
@@ -23,21 +22,13 @@ from ollama_audit.firewall.effects import (
     Translate,
     Verdict,
 )
-from ollama_audit.firewall.fields import (
-    META,
-    chosen_in,
-    connection,
-    payload,
-    payload_may_miss,
-    unknown,
-)
+from ollama_audit.firewall.fields import META, unknown
 from ollama_audit.firewall.instructions import (
     AddTo,
     Between,
     Choose,
     Compare,
     Constant,
-    Destination,
     Forget,
     Load,
     Lookup,
@@ -50,6 +41,7 @@ from ollama_audit.firewall.instructions import (
     SwapBytes,
 )
 from ollama_audit.firewall.ipset import IpSets, match_set, words
+from ollama_audit.firewall.loads import load_connection, load_header
 from ollama_audit.firewall.machine import DROP, REGISTER_BYTES, Instruction, register_offset
 from ollama_audit.firewall.netlink import (
     Attributes,
@@ -64,7 +56,8 @@ from ollama_audit.firewall.netlink import (
     text,
 )
 from ollama_audit.firewall.sets import STATELESS, NftSet
-from ollama_audit.firewall.xtables import decode_match, decode_target
+from ollama_audit.firewall.xt_targets import decode_target
+from ollama_audit.firewall.xtables import decode_match
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,54 +215,6 @@ def _payload(parts: Attributes, scope: Scope) -> Instruction | None:
     if base == 1 and (scope.record.family, offset) in HARMLESS_WRITES and length <= 2:
         return None
     raise UnsupportedError("it rewrites the packet")
-
-
-@cache
-def load_header(family: str, register: int, base: int, offset: int, length: int) -> Load:
-    """Load bytes of a header, in a table of a family."""
-    return Load(
-        register,
-        payload(base, offset, length),
-        payload_may_miss(base, offset, length),
-        _destination(family, base, offset, length),
-        chosen_in(base, offset, length),
-        parts_sources=base == 1,
-    )
-
-
-def _destination(family: str, base: int, offset: int, length: int) -> tuple[Destination, ...]:
-    """Which bytes of the destination are at an offset of the network or transport header.
-
-    Which IP version a rule of family `inet` is about, its length of an address tells.
-    """
-    if base == 2:
-        part, start, end = "port", 2, 4
-    elif base == 1 and (family == "ip" or (offset >= 16 and offset + length <= 20)):
-        part, start, end = "address", 16, 20
-    elif base == 1:
-        part, start, end = "address", 24, 40
-    else:
-        return ()
-    places = range(offset - start, offset + length - start)
-    if offset + length <= start or offset >= end:
-        return ()
-    return tuple(Destination(part, n) if 0 <= n < end - start else Destination() for n in places)
-
-
-ORIGINAL_DESTINATION: Final = {12: ("port", 2), 20: ("address", 4), 22: ("address", 16)}
-"""NFT_CT_PROTO_DST, NFT_CT_DST_IP and NFT_CT_DST_IP6, with their lengths."""
-
-
-def _original_destination(key: int, direction: int | None) -> tuple[Destination, ...]:
-    part, length = ORIGINAL_DESTINATION.get(key, ("", 0)) if direction == 0 else ("", 0)
-    return tuple(Destination(part, place) for place in range(length))
-
-
-@cache
-def load_connection(register: int, key: int, direction: int | None) -> Load:
-    """Load what connection tracking knows (NFT_CT_*)."""
-    shown = _original_destination(key, direction)
-    return Load(register, connection(key, direction), destination=shown)
 
 
 def _ct(parts: Attributes, scope: Scope) -> Instruction | None:

@@ -13,9 +13,9 @@ from typing import Final, TypeAlias
 from ollama_audit.addresses import BITS, AddressSet
 from ollama_audit.firewall.bits import CLIENT, UNKNOWN_FIELD, Byte, PartialByte, Value
 from ollama_audit.firewall.context import Context, address_bytes, port_bytes
-from ollama_audit.firewall.host import Lookup
 from ollama_audit.firewall.ip_layer import address_types, reverse_path
 from ollama_audit.firewall.match import Part
+from ollama_audit.firewall.policy_routing import Lookup
 from ollama_audit.firewall.state import Phase, State, Tracking
 from ollama_audit.snapshot.network import Interface
 

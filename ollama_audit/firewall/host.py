@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
 from functools import cached_property
-from ipaddress import ip_address, ip_network
-from typing import Final, NamedTuple
+from ipaddress import ip_network
+from typing import Final
 
 from ollama_audit.addresses import BITS, AddressSet
+from ollama_audit.firewall.policy_routing import NO_ROUTE, UNSURE, Destinations, Lookup, egress
 from ollama_audit.observed import known_or, need
 from ollama_audit.snapshot.network import (
     Family,
     Interface,
     NetworkNamespace,
-    PolicyRule,
     Route,
 )
 
@@ -37,29 +37,6 @@ UNSPECIFIED: Final = {4: AddressSet.single(0, 4), 6: AddressSet.single(0, 6)}
 LIMITED_BROADCAST: Final = AddressSet.from_networks(["255.255.255.255"], 4)
 LINK_LOCAL: Final = AddressSet.from_networks(["fe80::/10"], 6)
 MAPPED: Final = AddressSet.from_networks(["::ffff:0:0/96"], 6)
-
-NO_ROUTE = ""
-"""In place of an interface: there is no route."""
-UNSURE = "?"
-"""In place of an interface: it cannot be said which."""
-
-
-class Lookup(NamedTuple):
-    """What a route lookup is about, apart from the destination (struct flowi)."""
-
-    source: int | None = None
-    in_interface: str = "lo"
-    """`lo` for packets that the host itself sends."""
-    mark: int | None = 0
-
-
-class Destinations(NamedTuple):
-    """Destinations of one route, or of several that share their traffic."""
-
-    addresses: AddressSet
-    interfaces: tuple[str, ...]
-    """Through which packets may leave; NO_ROUTE or UNSURE instead."""
-    prefix_length: int
 
 
 class Host:
@@ -248,7 +225,7 @@ class Host:
             lookup = lookup._replace(source=None)
         key = (version, lookup)
         if key not in self._egress:
-            self._egress[key] = _walk(self, version, self._rules[version], lookup)
+            self._egress[key] = egress(self, version, self._rules[version], lookup)
         return self._egress[key]
 
     def egress_beyond_links(self, lookup: Lookup) -> dict[str, AddressSet]:
@@ -334,96 +311,3 @@ def _range_of(route: Route) -> tuple[int, int]:
     network = route.network
     first = int(network.network_address)
     return first, first + network.num_addresses - 1
-
-
-def _selected(host: Host, rule: PolicyRule, lookup: Lookup) -> bool | None:
-    """Whether a policy rule applies, its destination aside; None: it cannot be said."""
-    answers: list[bool | None] = []
-    if rule.l3mdev:
-        answers.append(None if host.in_vrf(lookup.in_interface) else False)
-    if rule.other or rule.out_interface:
-        answers.append(None)
-    if rule.in_interface:
-        answers.append(rule.in_interface == lookup.in_interface)
-    if rule.mark_mask:
-        wanted = rule.mark & rule.mark_mask
-        answers.append(None if lookup.mark is None else lookup.mark & rule.mark_mask == wanted)
-    if rule.source:
-        network = ip_network(rule.source, strict=False)
-        answers.append(
-            None
-            if lookup.source is None
-            else ip_address_of(lookup.source, network.version) in network
-        )
-    if False in answers:
-        return False
-    return None if None in answers else True
-
-
-def ip_address_of(value: int, version: int) -> object:
-    """The address with this value; a small IPv6 address is not mistaken for an IPv4 one."""
-    return ip_address(value.to_bytes(BITS[version] // 8, "big"))
-
-
-class _Walk:
-    """One pass over the policy rules, for every destination at once."""
-
-    def __init__(self, version: int) -> None:
-        self.version = version
-        self.left = AddressSet.everything(version)
-        self.found: dict[str, AddressSet] = {}
-        self.resume_at = 0
-
-    def settle(self, destinations: AddressSet, *interfaces: str) -> None:
-        part = destinations & self.left
-        if part:
-            self.left = self.left - part
-            for interface in interfaces:
-                present = self.found.get(interface)
-                self.found[interface] = part if present is None else present | part
-
-    def step(self, host: Host, rule: PolicyRule, lookup: Lookup) -> None:
-        selected = _selected(host, rule, lookup)
-        part = self.left
-        if rule.destination:
-            part = part & AddressSet.from_networks([rule.destination], self.version)
-        if rule.invert:
-            if selected is not None and rule.destination:
-                # `not` covers the selectors together: part of the destinations may escape
-                part = self.left - part if selected else self.left
-                selected = True
-            else:
-                selected = None if selected is None else not selected
-        if selected is False or not part:
-            return
-        if rule.action == "goto":
-            self._jump(rule, part, sure=selected is True and not rule.destination)
-        elif rule.action == "nop":
-            return
-        elif rule.action != "lookup":
-            self.settle(part, NO_ROUTE if selected else UNSURE)
-        else:
-            for destinations, interfaces, length in host.table(self.version, rule.table):
-                if length > rule.suppress_prefix_length:
-                    ways = interfaces if selected else (UNSURE,)
-                    self.settle(destinations & part, *ways)
-
-    def _jump(self, rule: PolicyRule, part: AddressSet, *, sure: bool) -> None:
-        if sure:
-            self.resume_at = rule.goto
-        else:
-            self.settle(part, UNSURE)
-
-
-def _walk(
-    host: Host, version: int, rules: list[PolicyRule], lookup: Lookup
-) -> dict[str, AddressSet]:
-    if host.in_vrf(lookup.in_interface):
-        return {UNSURE: AddressSet.everything(version)}
-    walk = _Walk(version)
-    for rule in rules:
-        if rule.priority >= walk.resume_at:
-            walk.step(host, rule, lookup)
-    if walk.left:
-        walk.settle(walk.left, NO_ROUTE)
-    return walk.found

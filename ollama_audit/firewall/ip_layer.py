@@ -14,12 +14,10 @@ from ollama_audit.firewall.host import (
     LINK_LOCAL,
     LOOPBACK,
     MULTICAST,
-    NO_ROUTE,
     UNSPECIFIED,
-    UNSURE,
     Host,
-    Lookup,
 )
+from ollama_audit.firewall.policy_routing import NO_ROUTE, UNSURE, Lookup
 
 
 class Refusal(NamedTuple):

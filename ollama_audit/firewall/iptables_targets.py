@@ -17,7 +17,7 @@ from ollama_audit.firewall.effects import (
 )
 from ollama_audit.firewall.iptables_options import masked_number
 from ollama_audit.firewall.machine import Instruction
-from ollama_audit.firewall.xtables import ALL_BITS, HARMLESS
+from ollama_audit.firewall.xt_targets import ALL_BITS, HARMLESS
 
 Options = dict[str, str]
 

@@ -12,16 +12,9 @@ from typing import NamedTuple
 from ollama_audit.addresses import AddressSet
 from ollama_audit.firewall.context import Context, Journal
 from ollama_audit.firewall.hooks import Hooks
-from ollama_audit.firewall.host import (
-    LINK_LOCAL,
-    LOOPBACK,
-    MAPPED,
-    NO_ROUTE,
-    UNSURE,
-    Host,
-    Lookup,
-)
+from ollama_audit.firewall.host import LINK_LOCAL, LOOPBACK, MAPPED, Host
 from ollama_audit.firewall.ip_layer import answerable, refusals
+from ollama_audit.firewall.policy_routing import NO_ROUTE, UNSURE, Lookup
 from ollama_audit.firewall.state import (
     Flows,
     Phase,

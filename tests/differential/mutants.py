@@ -20,12 +20,12 @@ from ollama_audit.firewall import (
     chains,
     conditions,
     effects,
-    expressions,
     fields,
     hooks,
     host,
     instructions,
     ip_layer,
+    loads,
     path,
     program,
     remembered,
@@ -308,8 +308,8 @@ def mutated(name: str) -> Iterator[None]:
 def _forget() -> None:
     """Let go of all that was made of the engine as it was."""
     forget()
-    expressions.load_connection.cache_clear()
-    expressions.load_header.cache_clear()
+    loads.load_connection.cache_clear()
+    loads.load_header.cache_clear()
 
 
 def caught(name: str) -> str:

@@ -25,7 +25,8 @@ from ollama_audit.firewall.nft_json.datatypes import IP
 from ollama_audit.firewall.nft_json.elements import compile_set
 from ollama_audit.firewall.reach import forget, reach
 from ollama_audit.firewall.state import Phase, opening
-from ollama_audit.firewall.xtables import HARMLESS, MATCHES, decode_match, decode_target
+from ollama_audit.firewall.xt_targets import HARMLESS, decode_target
+from ollama_audit.firewall.xtables import MATCHES, decode_match
 from ollama_audit.observed import Known, Unknown, need
 from ollama_audit.snapshot.firewall import GivenRuleset, NftablesDump, RulesetKind
 from ollama_audit.snapshot.network import Family, NetworkNamespace

@@ -16,9 +16,9 @@ from ollama_audit.firewall.bits import EQUAL, NOT_EQUAL
 from ollama_audit.firewall.chains import Chain, ChainKey, Runner
 from ollama_audit.firewall.context import Context, Journal
 from ollama_audit.firewall.effects import SetMark, Verdict
-from ollama_audit.firewall.expressions import load_connection, load_header
 from ollama_audit.firewall.host import Host
 from ollama_audit.firewall.instructions import Compare, Load, Mask
+from ollama_audit.firewall.loads import load_connection, load_header
 from ollama_audit.firewall.machine import ACCEPT, DROP, Instruction
 from ollama_audit.firewall.program import Program, program
 from ollama_audit.firewall.reach import forget, reach

@@ -8,7 +8,7 @@ import pytest
 
 from ollama_audit.firewall.effects import CopyMark, GiveUp, SetMasked
 from ollama_audit.firewall.machine import Instruction
-from ollama_audit.firewall.xtables import decode_target
+from ollama_audit.firewall.xt_targets import decode_target
 
 ALL = 0xFFFFFFFF
 SET, SAVE, RESTORE = 0, 1, 2

@@ -12,7 +12,6 @@ from typing import Final, NamedTuple
 
 from ollama_audit.firewall import conditions as on
 from ollama_audit.firewall.bits import EQUAL
-from ollama_audit.firewall.expressions import load_connection, load_header
 from ollama_audit.firewall.fields import ADDRESS_TYPE as TYPE_RESULT
 from ollama_audit.firewall.fields import (
     META,
@@ -31,6 +30,7 @@ from ollama_audit.firewall.instructions import (
     RouteLookup,
     SwapBytes,
 )
+from ollama_audit.firewall.loads import load_connection, load_header
 from ollama_audit.firewall.machine import REGISTER_BYTES, Instruction, register_offset
 from ollama_audit.firewall.nft_json import datatypes as of
 from ollama_audit.firewall.nft_json.datatypes import Datatype, UnreadableError, constant

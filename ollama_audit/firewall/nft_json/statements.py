@@ -41,7 +41,7 @@ from ollama_audit.firewall.nft_json.elements import (
 from ollama_audit.firewall.nft_json.headers import NETWORK
 from ollama_audit.firewall.nft_json.matches import compile_match
 from ollama_audit.firewall.nft_json.operands import DATA, FIRST, Operands, is_family
-from ollama_audit.firewall.xtables import HARMLESS
+from ollama_audit.firewall.xt_targets import HARMLESS
 
 NOTHING: Final = frozenset(
     {
