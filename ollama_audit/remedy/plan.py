@@ -9,6 +9,7 @@ import msgspec
 from ollama_audit.outcome import Severity, Status
 from ollama_audit.report import Finding
 from ollama_audit.rule import Disruption, Host, Remedy, Rule
+from ollama_audit.together import together
 
 _UNREAD = (Status.UNKNOWN, Status.ERROR)
 
@@ -54,6 +55,8 @@ class ByHand(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
     advice: str
     """A command to run, or why no script is written."""
+    also: tuple[str, ...] = ()
+    """Other rules that fail for it, or say the same of the same way in."""
 
 
 class OptIn(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,7 +129,7 @@ def plan(
         audited_at=snapshot.started_at.isoformat(timespec="seconds"),
         tool_version=snapshot.tool_version,
         steps=numbered,
-        by_hand=tuple(_by_hand(finding) for finding in left),
+        by_hand=tuple(_by_hand(finding, alike) for finding, alike in together(left)),
         opt_in=tuple(opt_in),
         not_needed=tuple(name for name in wanted if name.partition(".")[0] in judged_well),
         unjudged=tuple(finding.rule for finding in open_),
@@ -174,13 +177,14 @@ def _opt_in(rule: Rule, remedy: Remedy) -> OptIn:
     return OptIn(rule=rule.name, remedy=remedy.name, title=remedy.title, reason=remedy.opt_in)
 
 
-def _by_hand(finding: Finding) -> ByHand:
+def _by_hand(finding: Finding, alike: tuple[Finding, ...]) -> ByHand:
     return ByHand(
         rule=finding.rule,
         severity=finding.severity,
         title=finding.title,
         summary=finding.summary,
         advice=f"ollama-audit explain {finding.rule}",
+        also=tuple(other.rule for other in alike),
     )
 
 

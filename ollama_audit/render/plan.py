@@ -50,7 +50,12 @@ def _opt_in(one: OptIn, style: Style) -> list[str]:
 
 def _by_hand(one: ByHand, style: Style) -> list[str]:
     head = f"  {one.severity.upper():<8}  "
-    return [*style.wrap(f"{one.rule}: {one.summary}", head, _HANG), f"{_HANG}{one.advice}"]
+    also = style.wrap(f"and also {', '.join(one.also)}", _HANG) if one.also else []
+    return [
+        *style.wrap(f"{one.rule}: {one.summary}", head, _HANG),
+        *also,
+        f"{_HANG}{one.advice}",
+    ]
 
 
 def _unjudged(made: Plan, style: Style) -> list[str]:

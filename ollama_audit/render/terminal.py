@@ -6,13 +6,16 @@ do first, what could not be read, and what to type next.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
+from typing import TypeAlias
 
 from ollama_audit.outcome import Severity, Status
 from ollama_audit.render.checklist import areas
 from ollama_audit.render.text import Paint, Style, columns
 from ollama_audit.report import Finding, Report, Score
+from ollama_audit.together import together
 from ollama_audit.verdict import Stance, Verdict, judge
 from ollama_audit.words import plural
 
@@ -42,7 +45,13 @@ SEVERITY_PAINTS = {
 
 GRADE_PAINTS = {"A": Paint.GOOD, "B": Paint.GOOD, "D": Paint.BAD, "F": Paint.BAD}
 
+_Fault: TypeAlias = tuple[Finding, tuple[Finding, ...]]
+"""A finding, and those that say the same of the same way in."""
+
 _COPIED = ("ollama-audit", "sudo ", "curl ", "openssl ")
+
+_WHERE = re.compile(r" (?:on|in) an?(?:other)? [a-z].*$")
+"""Where a command is to be tried, after it."""
 
 _UNREAD = (Status.UNKNOWN, Status.ERROR)
 
@@ -69,7 +78,7 @@ def render(report: Report, style: Style, *, whole: bool = False, closing: str = 
 
 def first_screen(report: Report, verdict: Verdict, style: Style) -> list[str]:
     """Everything that matters in at most `ROWS` rows: evidence gives way first, then findings."""
-    faults = _faults(report.findings)
+    faults = together(_faults(report.findings))
     lines: list[str] = []
     for shown, detail in ((SHOWN, 2), (SHOWN, 1), (SHOWN, 0), (2, 0), (1, 0)):
         body = [
@@ -172,14 +181,15 @@ def _below(root: Finding, failed: Sequence[Finding]) -> list[Finding]:
     return [*direct, *(deeper for finding in direct for deeper in _below(finding, failed))]
 
 
-def _findings(report: Report, faults: Sequence[Finding], style: Style, detail: int) -> list[str]:
+def _findings(report: Report, faults: Sequence[_Fault], style: Style, detail: int) -> list[str]:
     lines: list[str] = []
     for number, fault in enumerate(faults, 1):
         lines += _finding(number, fault, report, style, detail)
     return lines
 
 
-def _finding(number: int, fault: Finding, report: Report, style: Style, detail: int) -> list[str]:
+def _finding(number: int, found: _Fault, report: Report, style: Style, detail: int) -> list[str]:
+    fault, alike = found
     severity = f"{fault.severity.upper():<8}"
     hang = " " * 14
     room = style.width - len(hang)
@@ -197,15 +207,18 @@ def _finding(number: int, fault: Finding, report: Report, style: Style, detail: 
     if detail and fault.remedies:
         lines.append(hang + style.clip(f"fix: {fault.remedies[0].title}", room))
     failed = [finding for finding in report.findings if finding.status is Status.FAIL]
-    if detail and (below := sorted(_below(fault, failed), key=lambda each: -each.severity.rank)):
+    below = [*alike, *(deeper for each in (fault, *alike) for deeper in _below(each, failed))]
+    if detail and below:
+        below.sort(key=lambda each: -each.severity.rank)
         names = ", ".join(finding.rule for finding in below)
         worst = below[0].severity
         graver = f" {worst.upper()}" if worst.rank > fault.severity.rank else ""
-        lines.append(hang + style.clip(f"and so also{graver}: {names}", room))
+        also = "and also" if alike else "and so also"
+        lines.append(hang + style.clip(f"{also}{graver}: {names}", room))
     return lines
 
 
-def _more(rest: Sequence[Finding], style: Style) -> list[str]:
+def _more(rest: Sequence[_Fault], style: Style) -> list[str]:
     return [style.ours(f"  … {len(rest)} more: ollama-audit --all")] if rest else []
 
 
@@ -257,7 +270,10 @@ def _next(report: Report, verdict: Verdict, style: Style, *, whole: bool = False
         if len(line + what) <= style.width:
             lines.append(line + what)
         elif command.startswith(_COPIED):
-            lines.append(line)  # a command stays whole, to be copied
+            # A command stays whole, to be copied; where it is to be tried goes below it.
+            where = _WHERE.search(command)
+            lines.append(lead + style.plain(_WHERE.sub("", command)))
+            lines += [f"          {where[0].strip()}"] if where else []
         else:
             lines += style.wrap(command, lead, "        ")
     return lines

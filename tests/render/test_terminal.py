@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import msgspec
 import pytest
 
 from ollama_audit.exposure.model import Gap
@@ -148,6 +149,30 @@ def test_a_command_that_reads_nothing_settles_a_rule() -> None:
     cure = "curl -m 3 http://192.0.2.1/api/version on a machine there"
     text = render(report(finding("a", Status.UNKNOWN, cure=cure)), Style(width=100))
     assert f"{cure}   settles 1 more rule" in text
+
+
+@pytest.mark.parametrize(
+    "where",
+    ["on another machine of your network", "in a container", "on a machine of 192.168.1.0/24"],
+)
+def test_where_a_command_is_to_be_tried_stands_below_it(where: str) -> None:
+    """The command stays whole, to be copied, and nothing leaves an 80-column terminal."""
+    asked = "curl -m 3 http://[2001:db8:100::10]:11434/api/version"
+    text = render(report(finding("a", Status.UNKNOWN, cure=f"{asked} {where}")), Style(width=80))
+    assert f"  Next  {asked}\n          {where}\n" in text
+    assert all(len(line) <= 80 for line in text.splitlines())
+
+
+def test_one_way_in_is_told_once() -> None:
+    at = ("0.0.0.0:80",)
+    failed = [
+        msgspec.structs.replace(failure(name), cause="listens", endpoints=at)
+        for name in ("reachable-from-a", "reachable-from-b")
+    ]
+    lines = render(report(*failed, failure("unlike")), Style()).splitlines()
+    assert lines[lines.index("              and also: reachable-from-b") - 1].strip()
+    assert not [line for line in lines if re.match(r"  \d \w+ +reachable-from-b", line)]
+    assert any(re.match(r"  2 \w+ +unlike", line) for line in lines)
 
 
 def test_a_severity_that_does_not_fit_beside_its_rule_stands_below() -> None:
