@@ -31,6 +31,8 @@ SEARCH_PATH = (
     "/usr/local/bin",
 )
 
+_LONGEST = 60
+"""A longer value of an option is left out of the name of a source."""
 _lock = threading.Lock()
 _started = 0
 _CHUNK = 1 << 16
@@ -67,7 +69,7 @@ def run(
     output no text, and so `Unknown`.
     """
     global _started  # noqa: PLW0603  # one number for the whole program
-    source = shlex.join(argv)
+    source = shlex.join(map(_brief, argv))
     path = find_command(argv[0])
     if not path:
         return Unknown(f"the command {argv[0]} was not found", source)
@@ -88,6 +90,12 @@ def run(
         _started += 1
     with _ended(child):
         return _result(child, source, timeout_s, limit, accept)
+
+
+def _brief(word: str) -> str:
+    """An argument for people: of a long list of properties nobody reads more than the option."""
+    option, equals, value = word.partition("=")
+    return f"{option}=..." if equals and len(value) > _LONGEST else word
 
 
 def _result(

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from ollama_audit.collect import systemd_syntax as syntax
 from ollama_audit.collect.proc import printable, user_name
-from ollama_audit.collect.read import read_text
+from ollama_audit.collect.read import read_bytes, read_text
 from ollama_audit.collect.run import run
 from ollama_audit.collect.slices import OUTERMOST, Block, address_lists, is_slice
 from ollama_audit.observed import Known, Observed, Unknown
@@ -183,18 +183,21 @@ def _with_unread(loaded: list[str], on_disk: list[str]) -> list[str]:
     return on_disk + [path for path in loaded if path and os.path.realpath(path) not in folders]
 
 
-def _assignments(path: str) -> Observed[list[syntax.Assignment]]:
-    text = read_text(path, limit=1 << 20)
-    if isinstance(text, Unknown):
-        return text
-    return Known(list(syntax.unit_assignments(text.value)), path)
+def _text(path: str, absent: str | None = None) -> Observed[str]:
+    """A file of systemd's, its bytes that are not UTF-8 as lone surrogates."""
+    empty = None if absent is None else absent.encode()
+    content = read_bytes(path, limit=1 << 20, absent=empty)
+    if isinstance(content, Unknown):
+        return content
+    return Known(content.value.decode(errors="surrogateescape"), path)
 
 
 def _unit_file(path: str) -> UnitFile:
-    read = _assignments(path)
+    read = _text(path)
     if isinstance(read, Unknown):
         return UnitFile(path=path, settings=read, directives=read)
-    service = [each for each in read.value if each.section == "Service"]
+    found = syntax.unit_assignments(read.value)
+    service = [each for each in found if each.section == "Service"]
     settings: list[Setting] = []
     for each in service:
         if each.name == "Environment":
@@ -207,7 +210,10 @@ def _unit_file(path: str) -> UnitFile:
         if each.name != "Environment" or not each.value
     )
     return UnitFile(
-        path=path, settings=Known(tuple(settings), path), directives=Known(directives, path)
+        path=path,
+        settings=Known(tuple(settings), path),
+        directives=Known(directives, path),
+        ignored_from=syntax.cut_off(read.value),
     )
 
 
@@ -216,10 +222,16 @@ def _environment_file(path: str, *, optional: bool) -> EnvironmentFile:
     matches = sorted(glob(path)) if glob_pattern(path) else [path]  # noqa: PTH207 - absolute
     settings: list[Setting] = []
     for each in matches:
-        text = read_text(each, limit=1 << 20, absent="" if optional else None)
+        text = _text(each, "" if optional else None)
         if isinstance(text, Unknown):
             return EnvironmentFile(path=path, optional=optional, settings=text)
-        found = syntax.environment_file(text.value)
+        try:
+            found = syntax.environment_file(text.value)
+        except ValueError as error:
+            if optional:
+                continue
+            broken = Unknown(f"{error}, so that systemd does not start the service", each)
+            return EnvironmentFile(path=path, optional=optional, settings=broken)
         settings += (redact.setting(a.name, a.value, path=each, line=a.line) for a in found)
     return EnvironmentFile(path=path, optional=optional, settings=Known(tuple(settings), path))
 

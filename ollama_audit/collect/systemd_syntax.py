@@ -3,6 +3,9 @@
 Ported from systemd 252: `src/shared/conf-parser.c` and systemd.syntax(7) for unit files,
 `src/basic/extract-word.c` for quoting, `src/basic/env-file.c` for environment files,
 `src/basic/escape.c` shell_maybe_quote() for the output of `systemctl show`. Pure.
+
+Bytes that are not UTF-8 are lone surrogates in texts of files here (PEP 383): where they stand,
+systemd stops reading.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ _ESCAPES = {
     "s": " ",
 }
 _CODED = re.compile(r"x([0-9A-Fa-f]{2})|([0-7]{3})|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})")
+_STRAY = re.compile(r"[\ud800-\udfff]")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -41,15 +45,29 @@ class Assignment(msgspec.Struct, frozen=True):
 
 
 def unit_assignments(text: str) -> Iterator[Assignment]:
-    """The assignments of a unit file in order, values with continuation lines joined."""
+    """The assignments of a unit file in order, values with continuation lines joined.
+
+    A line that is not UTF-8 ends the file for systemd (conf-parser.c, parse_line()); see `cut_off`.
+    """
     section = ""
     for number, line in _logical_lines(text):
+        if not _utf8(line):
+            return
         if line.startswith("[") and line.endswith("]"):
             section = line[1:-1]
             continue
         name, separator, value = line.partition("=")
         if separator:
             yield Assignment(name.rstrip(), value.strip(_WHITESPACE), number, section)
+
+
+def cut_off(text: str) -> int:
+    """The line of a unit file that is not UTF-8, from which on systemd ignores it; 0 for none."""
+    return next((number for number, line in _logical_lines(text) if not _utf8(line)), 0)
+
+
+def _utf8(text: str) -> bool:
+    return _STRAY.search(text) is None
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
@@ -146,6 +164,10 @@ def environment_file(text: str) -> list[Assignment]:
 
     Not a shell script: `export` is no keyword here, and a name must be one. systemd 252 skips the
     line after a comment that ends in a backslash (measured); later ones set it, and so it is here.
+
+    Raises:
+        ValueError: A name or a value is not UTF-8: systemd takes nothing of the file then
+            (env-file.c, check_utf8ness_and_warn()).
     """
     found: list[Assignment] = []
     at, line = 0, 1
@@ -163,6 +185,8 @@ def environment_file(text: str) -> list[Assignment]:
             continue
         name = text[at:equals].rstrip(_WHITESPACE)
         value, after = _file_value(text, equals + 1)
+        if not _utf8(name + value):
+            raise ValueError(f"line {line} is not UTF-8")
         if _NAME.fullmatch(name):
             found.append(Assignment(name, value, line))
         line += text.count("\n", at, after)

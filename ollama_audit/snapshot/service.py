@@ -26,6 +26,8 @@ class UnitFile(msgspec.Struct, frozen=True, kw_only=True):
     """The Environment= assignments with their lines, redacted; in file order."""
     directives: Observed[tuple[Setting, ...]]
     """Other assignments of [Service] that matter (User, Group, ExecStart, ...) with their lines."""
+    ignored_from: int = 0
+    """The line that is not UTF-8, from which on systemd ignores the file; 0 for none."""
 
 
 class SystemdUnit(msgspec.Struct, frozen=True, kw_only=True):

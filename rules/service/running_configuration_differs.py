@@ -65,6 +65,8 @@ def _restartable(host: Host) -> tuple[str, ...]:
     """Units that differ, if no restart opens a server more than it is now; else none."""
     found = []
     for each in managed_servers(host.snapshot):
+        if any(file.ignored_from for file in each.unit.files):
+            return ()  # reading it again changes nothing
         try:
             if not _stale(each) and not _differing(each):
                 continue
@@ -127,7 +129,14 @@ def running_configuration_differs(host: Host) -> Outcome:
 
 
 def _stale(each: ManagedServer) -> list[Evidence]:
-    found = []
+    found = [
+        Evidence(
+            f"{file.path}:{file.ignored_from}",
+            "this line is not UTF-8, and systemd ignores it and the rest of the file",
+        )
+        for file in each.unit.files
+        if file.ignored_from
+    ]
     if each.unit.need_daemon_reload:
         text = "files changed since systemd loaded them (NeedDaemonReload=yes)"
         found.append(Evidence(each.unit.name, text))

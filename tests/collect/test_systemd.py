@@ -139,6 +139,39 @@ def test_its_files_with_lines_and_without_secrets(folder: Path) -> None:
     assert absent.settings == Known((), f"{folder}/absent.env")
 
 
+def test_what_systemd_ignores_of_a_drop_in_that_is_not_utf_8(folder: Path) -> None:
+    drop_in = folder / "ollama.service.d" / "a.conf"
+    drop_in.write_bytes(b"[Service]\nUser=a\nEnvironment=OLLAMA_HOST=0.0.0.0 X=\xff\nGroup=b\n")
+    printing(folder)
+
+    fragment, found = only_unit().files
+
+    assert (fragment.ignored_from, found.ignored_from) == (0, 3)
+    assert found.settings == Known((), str(drop_in))
+    assert isinstance(found.directives, Known)
+    assert [each.name for each in found.directives.value] == ["User"]
+
+
+def test_an_environment_file_that_is_not_utf_8(folder: Path) -> None:
+    (folder / "ollama.env").write_bytes(b"OLLAMA_HOST=0.0.0.0\nOLLAMA_MODELS=/srv/\xff\n")
+    (folder / "absent.env").write_bytes(b"OLLAMA_HOST=0.0.0.0\nOLLAMA_MODELS=/srv/\xff\n")
+    printing(folder)
+
+    needed, optional = only_unit().environment_files
+
+    assert isinstance(needed.settings, Unknown)
+    assert needed.settings.reason.startswith("line 2 is not UTF-8")
+    assert optional.settings == Known((), f"{folder}/absent.env")
+
+
+def test_a_long_list_of_properties_is_left_out_of_what_failed(folder: Path) -> None:
+    systemctl(folder, "echo broken >&2; exit 1")
+    units = systemd.read_units(())
+    assert isinstance(units, Unknown)
+    assert "--property=..." in units.source
+    assert len(units.source) < 100
+
+
 @pytest.mark.parametrize("reload", ["no", "yes"])
 def test_a_drop_in_that_systemd_has_not_read(folder: Path, reload: str) -> None:
     """systemd says "no" where the folder is new (252, in the lab)."""

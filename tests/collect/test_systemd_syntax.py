@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from ollama_audit.collect.systemd_syntax import (
     Assignment,
+    cut_off,
     environment_assignments,
     environment_file,
     show_blocks,
@@ -45,6 +46,23 @@ def test_unit_files() -> None:
         Assignment("KeyTwo", "value 2  value 2 continued", 9, "Section B"),
         Assignment("KeyThree", "value 3 value 3 continued", 13, "Section C"),
     ]
+
+
+def test_a_line_that_is_not_utf_8_ends_a_unit_file() -> None:
+    """As systemd 252 does it: "String is not UTF-8 clean, ignoring assignment", and no more."""
+    text = b"[Service]\n# caf\xe9\nA=1\nB=caf\xc3\xa9 \\\n\xff\nC=3\n"
+    decoded = text.decode(errors="surrogateescape")
+
+    assert [each.name for each in unit_assignments(decoded)] == ["A"]
+    assert cut_off(decoded) == 4
+    assert cut_off(decoded.replace("\udcff", "\ufffd")) == 0
+
+
+@pytest.mark.parametrize("broken", [b"B=\xff", b"B='a\nb\xff'", b"caf\xe9=1"])
+def test_an_environment_file_that_is_not_utf_8_counts_for_nothing(broken: bytes) -> None:
+    text = b"A=1\n# caf\xe9\n" + broken + b"\nC=3\n"
+    with pytest.raises(ValueError, match=r"line 3 is not UTF-8"):
+        environment_file(text.decode(errors="surrogateescape"))
 
 
 def test_unit_files_of_other_habits() -> None:

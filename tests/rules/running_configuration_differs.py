@@ -76,6 +76,12 @@ CASES = [
         "not reloaded", given(running={}, need_daemon_reload=True), Status.FAIL, "NeedDaemonReload"
     ),
     Case(
+        "a drop-in of which systemd ignores the most",
+        given(replace(drop_in({}), ignored_from=3), running={}),
+        Status.FAIL,
+        ":3: this line is not UTF-8, and systemd ignores it and the rest of the file",
+    ),
+    Case(
         "another user",
         host(servers=servers(server(process(user="root", uid=0)))),
         Status.FAIL,
