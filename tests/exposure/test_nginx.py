@@ -61,6 +61,11 @@ TABLE = {
         f"location / {{ limit_except GET {{ deny all; }} {PASS} }}",
         "open",
     ),
+    "a key that methods beyond limit_except are not asked for": (
+        'location / { if ($http_x_key != "s3cr3t-key-1") { return 401; } '
+        f"limit_except GET {{ allow all; }} {PASS} }}",
+        "open",
+    ),
     "key in a header": (
         'if ($http_authorization != "Bearer s3cr3t-key-1") { return 401; } '
         f"location / {{ {PASS} }}",

@@ -202,6 +202,11 @@ class Server:
             request=replace(state.request, variables=captured),
         )
         innermost = place.blocks[-1] if place.blocks else ()
+        for limit in innermost:
+            if limit.name == "limit_except" and not _excepted(limit, state.request.method):
+                # Chosen before the script runs, and has none (ngx_http_update_location_config).
+                yield from self._accessed(replace(state, layers=(*state.layers, limit.block or ())))
+                return
         for each in self._scripted(innermost, state):
             if each.stopped.isdigit():
                 yield from self._answered(each)
@@ -339,10 +344,6 @@ class Server:
 
     def _accessed(self, state: State) -> Iterator[End]:
         """The access phase, and the error pages of those who do not get past it."""
-        layers = state.layers
-        for each in layers[-1]:
-            if each.name == "limit_except" and not _excepted(each, state.request.method):
-                state = replace(state, layers=(*layers, each.block or ()))
         gate = access.gate(state.layers, self.values, state.request, self._authorised(state))
         refused = only(~gate.passing)
         if refused.passing:
