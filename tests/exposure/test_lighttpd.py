@@ -55,6 +55,14 @@ TABLE = {
         conf(f'$HTTP["url"] =~ "^/" {{ auth.require = () }}\nglobal {{ {EVERYTHING} }}'),
         "open",
     ),
+    "passed on for names that begin so alone": (
+        conf('$HTTP["host"] !~ "^a" { proxy.server = () }'),
+        "open",
+    ),
+    "passed on for names that begin so, by text": (
+        conf(f'$HTTP["host"] =^ "gpu" {{ {PROXY} }}', proxy=""),
+        "open",
+    ),
     "denied": (conf(DENY), "shut"),
     "denied by a module that is not loaded": (conf(DENY, "proxy"), "open"),
     "only paths that end so": (

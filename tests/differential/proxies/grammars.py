@@ -1,4 +1,4 @@
-"""Random configurations of nginx, HAProxy, Apache and Caddy, which mix what people write."""
+"""Random configurations of five proxies, which mix what people write."""
 
 from __future__ import annotations
 
@@ -281,6 +281,60 @@ def caddy(chance: random.Random) -> Case:
     return Case(program="caddy", files={"Caddyfile": text}, free=FREE, keys=KEYS)
 
 
+def lighttpd(chance: random.Random) -> Case:
+    """Conditions inside one another and after one another, with what each of them sets."""
+    pick = chance.choice
+    basic = '( "method" => "basic", "realm" => "r", "require" => "valid-user" )'
+    upstream = '( ( "host" => "127.0.0.1", "port" => 11434 ) )'
+    settings: list[Callable[[], str]] = [
+        lambda: f'auth.require = ( "{pick(["", *PATHS])}" => {basic} )',
+        lambda: f'auth.require += ( "{pick(PATHS)}" => {basic} )',
+        lambda: "auth.require = ()",
+        lambda: f'url.access-deny = ( "{pick(["", "tags", "/api/generate", "version"])}" )',
+        lambda: "url.access-deny = ()",
+        lambda: f'url.access-allow = ( "{pick(["tags", "version", "generate"])}" )',
+        lambda: f'url.redirect = ( "{pick(PATTERNS)}" => "https://x/" )',
+        lambda: f'url.rewrite-once = ( "{pick(PATTERNS)}" => "/api/tags" )',
+        lambda: f'proxy.server = ( "{pick(PATHS)}" => {upstream} )',
+        lambda: "proxy.server = ()",
+    ]
+    conditions: list[Callable[[], str]] = [
+        lambda: f'$HTTP["url"] {pick(["=~", "!~"])} "{pick(PATTERNS)}"',
+        lambda: f'$HTTP["url"] {pick(["==", "!=", "=^", "=$"])} "{pick(PATHS)}"',
+        lambda: f'$HTTP["remoteip"] {pick(["==", "!="])} "{pick(NETWORKS)}"',
+        lambda: f'$HTTP["request-method"] {pick(["==", "!="])} "{pick(["GET", "POST"])}"',
+        lambda: f'$REQUEST_HEADER["x-api-key"] {pick(["==", "!="])} "{KEY}"',
+        lambda: f'$HTTP["host"] {pick(["==", "!="])} "{pick(["a.local", "localhost"])}"',
+        lambda: f'$HTTP["host"] {pick(["=~", "!~"])} "^a"',
+    ]
+
+    def block(depth: int) -> str:
+        inside = [pick(settings)() for _ in range(chance.randint(1, 2))]
+        if depth and chance.random() < 0.4:
+            inside.append(block(depth - 1))
+        otherwise = ""
+        if chance.random() < 0.3:
+            more = pick(["", f"{pick(conditions)()} "])
+            otherwise = f"else {more}{{\n{pick(settings)()}\n}}"
+        return f"{pick(conditions)()} {{\n" + "\n".join(inside) + f"\n}} {otherwise}"
+
+    lines = [
+        'server.modules = ( "mod_rewrite", "mod_redirect", "mod_access", "mod_auth",',
+        '  "mod_authn_file", "mod_proxy" )',
+        'server.document-root = "/var/www"\nserver.port = 80\nserver.bind = "0.0.0.0"',
+        '$SERVER["socket"] == "[::]:80" { }',
+        'auth.backend = "plain"\nauth.backend.plain.userfile = "/etc/lighttpd/users"',
+        f'proxy.server = ( "" => {upstream} )',
+        *dict.fromkeys(_some(chance, settings[:1] + settings[3:4], 1)),
+        *(block(2) for _ in range(chance.randint(1, 3))),
+    ]
+    files = {
+        "/etc/lighttpd/test.conf": "\n".join(lines) + "\n",
+        "/etc/lighttpd/users": "ada:secret\n",
+    }
+    return Case(program="lighttpd", files=files, free=FREE, keys=KEYS)
+
+
 GRAMMARS: Mapping[str, Callable[[random.Random], Case]] = MappingProxyType(
-    {"nginx": nginx, "haproxy": haproxy, "apache": apache, "caddy": caddy}
+    {"nginx": nginx, "haproxy": haproxy, "apache": apache, "caddy": caddy, "lighttpd": lighttpd}
 )

@@ -37,7 +37,9 @@ UPSTREAM = ("127.0.0.1", 11434)
 SERVICE = ("127.0.0.1", 9091)
 """A login service: who has the header `X-Session: right` may pass."""
 NAMES = ("localhost", "neo")
-ANSWERED = b"HTTP/1.1 299 Reached\r\nContent-Length: 0\r\n\r\n"
+REACHED = 299
+ANSWERED = b"HTTP/1.1 299 Reached\r\nContent-Length: 0\r\nX-Reached: yes\r\n\r\n"
+"""By the header as well: an `error_page 404` keeps its status and passes the answer on."""
 WAIT_S = 5.0
 TIMEOUT_S = 0.5
 MOST_SILENT = 2
@@ -76,7 +78,7 @@ def admitted(host: str) -> bool:
 
 
 class Ollama(socketserver.StreamRequestHandler):
-    """The upstream: says 299 to what Ollama answers, and 404 or 403 to the rest."""
+    """The upstream: says so to what Ollama answers, and 404 or 403 to the rest."""
 
     disable_nagle_algorithm = True
     known: frozenset[tuple[str, str]] = frozenset()
@@ -188,17 +190,18 @@ class Client:
         first = self.stream.readline(65536).split()
         if len(first) < 2:
             return 0
-        length, chunked, ends = -1, False, False
+        length, chunked, ends, status = -1, False, False, int(first[1])
         while (text := self.stream.readline(65536).strip().lower()) != b"":
             name, _, value = text.partition(b":")
             length = int(value) if name == b"content-length" else length
             chunked = chunked or (name == b"transfer-encoding" and b"chunked" in value)
             ends = ends or (name == b"connection" and b"close" in value)
+            status = REACHED if name == b"x-reached" else status
         if chunked or (length < 0 and int(first[1]) not in {204, 304}) or ends:
             self.close()
         elif length > 0:
             self.stream.read(length)
-        return int(first[1])
+        return status
 
 
 def asked(job: dict[str, Any]) -> dict[str, Any]:
@@ -214,7 +217,8 @@ def asked(job: dict[str, Any]) -> dict[str, Any]:
         for a, headers in enumerate(job["attempts"]):
             client = Client(source, job, headers)
             r = next(
-                (r for r, each in enumerate(job["requests"]) if client.answer(*each) == 299), None
+                (r for r, each in enumerate(job["requests"]) if client.answer(*each) == REACHED),
+                None,
             )
             client.close()
             if r is not None:

@@ -9,7 +9,7 @@ import pytest
 from tests.differential.proxies.run import run
 from tests.lab.outer import require, unavailable
 
-SHORT = {"nginx": 15, "haproxy": 8, "apache": 10, "caddy": 12}
+SHORT = {"nginx": 15, "haproxy": 8, "apache": 10, "caddy": 12, "lighttpd": 12}
 
 
 @pytest.mark.parametrize("program", SHORT)

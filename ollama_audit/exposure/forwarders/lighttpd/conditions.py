@@ -50,10 +50,27 @@ def hosts(contexts: list[Context]) -> Iterator[tuple[str, str | None]]:
     seen = set(_LOCAL_HOSTS)
     for context in contexts:
         if context.kind == "HTTP host":
-            name = _sample(context)
-            if name and name not in seen:
-                seen.add(name)
-                yield name, name
+            for name in _samples(context):
+                if name not in seen:
+                    seen.add(name)
+                    yield name, name
+
+
+def _samples(context: Context) -> Iterator[str]:
+    """Names that meet a condition on the Host header, one that Ollama admits among them."""
+    name = _sample(context)
+    if name:
+        yield name
+        admitted = f"{name.rstrip('.')}.localhost"
+        if context.sign == "=^" or (context.sign in {"=~", "!~"} and _fits(context, admitted)):
+            yield admitted
+
+
+def _fits(context: Context, name: str) -> bool:
+    try:
+        return bool(re.search(context.text, name))
+    except re.error:
+        return False
 
 
 def _sample(context: Context) -> str:
@@ -66,10 +83,7 @@ def _sample(context: Context) -> str:
     text = re.sub(r"\[([^\]^])[^\]]*\][+*?]?", r"\1", text)
     text = re.sub(r"\\(.)", r"\1", re.sub(r"\.[*+]\??", "x.", text))
     name = text.strip("^$.").partition("|")[0].replace("..", ".").lower()
-    try:
-        return name if re.search(context.text, name) else ""
-    except re.error:
-        return ""
+    return name if _fits(context, name) else ""
 
 
 def settled(context: Context) -> bool:
