@@ -19,10 +19,24 @@ def spelled(networks: Iterable[str], more: int = 0) -> str:
     A single address goes without its prefix length, and networks that only single addresses are
     missing from are told as such: `172.17.0.0/16 but 172.17.0.2`.
     """
-    each = list(dict.fromkeys(networks))
+    each = _widest(networks)
     if len(each) > MOST and not more:
         return _with_exceptions(each) or listed(map(plain, each))
     return listed(map(plain, each), more)
+
+
+def _widest(networks: Iterable[str]) -> list[str]:
+    """The networks that lie in no other of them, each once."""
+    each = list(dict.fromkeys(networks))
+    sets = {one: AddressSet.from_networks([one], 6 if ":" in one else 4) for one in each}
+    return [
+        one
+        for one in each
+        if not any(
+            other != one and sets[other].version == sets[one].version and sets[one] <= sets[other]
+            for other in each
+        )
+    ]
 
 
 def plain(network: str) -> str:

@@ -201,7 +201,7 @@ def _zone_reach(zone: Zone, family: Family, tally: _Tally) -> ZoneReach:
         destinations=tuple(tally.destinations),
         external=tuple(tally.external),
         because=tuple(dict.fromkeys((*(tally.doubts if uncertain else ()), *tally.because))),
-        cure=tally.cure or _try(tally, zone) if uncertain else "",
+        cure=(tally.cure or _try(tally, zone)) if uncertain else "",
     )
 
 
@@ -247,7 +247,7 @@ def _shown(
         if zone is Zone.INTERNET:
             return (family.everything,), 0
         sources = tally.core
-    whole = _filled(sources, tally.own)
+    whole = sources if zone is Zone.HOST else _filled(sources, tally.own)
     count = whole.network_count
     found = whole.networks(_MOST_NETWORKS if count > _MOST_SORTED else None)
     nearest = sorted(found, key=lambda each: not _touches(str(each), tally.core))

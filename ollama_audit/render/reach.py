@@ -57,7 +57,8 @@ def zones(exposure: Exposure, style: Style) -> str:
 
 def _table(endpoints: tuple[Endpoint, ...], style: Style) -> list[str]:
     longest = max(len("ENDPOINT"), *(len(endpoint.shown) for endpoint in endpoints))
-    room = min(longest, style.width - _BESIDE)
+    logins = max(len("LOGIN"), *(len(_login(endpoint)) for endpoint in endpoints))
+    room = min(longest, style.width - _BESIDE + len("required*") - logins)
     head = "".join(f"{zone:<{width}}" for zone, width in _COLUMNS.items())
     lines = [style.paint(f"{'ENDPOINT':<{room}}        {head}LOGIN", Paint.BOLD)]
     for endpoint in endpoints:
@@ -89,8 +90,11 @@ _SAVES = {"IPv4": RulesetKind.IPTABLES_SAVE, "IPv6": RulesetKind.IP6TABLES_SAVE}
 def _rows(endpoint: Endpoint, style: Style, room: int) -> list[str]:
     """A row for each family in which there is a way from anywhere."""
     lines: list[str] = []
-    label = style.clip(endpoint.shown, room)
-    login = _LOGINS[endpoint.login] + ("*" if endpoint.open_paths else "")
+    shown = endpoint.shown
+    if len(shown) > room:
+        shown = shown.replace(" in container ", " in ", 1).replace(" in namespace ", " in ", 1)
+    label = style.clip(shown, room)
+    login = _login(endpoint)
     for family in endpoint.families:
         extents = {part.zone: part.extent for part in endpoint.reach if part.family is family}
         if lines and set(extents.values()) <= {Extent.ABSENT}:
@@ -101,6 +105,10 @@ def _rows(endpoint: Endpoint, style: Style, room: int) -> list[str]:
         lines.append(f"{label:<{room}}  {family.label}  {cells}{login}")
         label = ""
     return lines
+
+
+def _login(endpoint: Endpoint) -> str:
+    return _LOGINS[endpoint.login] + ("*" if endpoint.open_paths else "")
 
 
 def _painted(extent: Extent, zone: Zone, login: Login, style: Style) -> str:

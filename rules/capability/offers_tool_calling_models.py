@@ -34,6 +34,7 @@ from __future__ import annotations
 from ollama_audit.rule import (
     Evidence,
     Host,
+    Login,
     OllamaServer,
     Outcome,
     Severity,
@@ -79,16 +80,26 @@ def offers_tool_calling_models(host: Host) -> Outcome:
         )
     if proven_local(host.snapshot, host.exposure):
         return passed("No model that calls tools is open to others")
-    unclear = [doubt for zone in _OTHERS for doubt in in_doubt(host.exposure, zone)]
-    doubts = [*unseen(host.snapshot)]
-    if doors or unclear:
-        doubts += [doubt for server in servers for doubt in _doubts(server)]
-    doubts += unclear if acting else []
+    concerned = _concerned(host, servers)
+    doubts = [*unseen(host.snapshot), *(doubt for server in concerned for doubt in _doubts(server))]
+    if any(_acting(server) for server in concerned):
+        doubts += [doubt for zone in _OTHERS for doubt in in_doubt(host.exposure, zone)]
     if doubts:
         return unread(*doubts)
     if not need(host.snapshot.servers):
         return not_applicable("no Ollama server is running")
     return passed("No model that calls tools is open to others")
+
+
+def _concerned(host: Host, servers: tuple[OllamaServer, ...]) -> list[OllamaServer]:
+    """The servers that somebody else gets to, or may get to, without a login."""
+    exposure = host.exposure
+    ways = {
+        endpoint.server
+        for endpoint, _ in (*exposure.open_to(*_OTHERS), *exposure.maybe_open_to(*_OTHERS))
+        if endpoint.login is not Login.REQUIRED
+    }
+    return [server for server in servers if exposure.gaps or {0, server.pid} & ways]
 
 
 def _acting(server: OllamaServer) -> list[str]:

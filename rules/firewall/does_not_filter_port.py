@@ -59,11 +59,15 @@ def does_not_filter_port(host: Host) -> Outcome:
     """Judge the endpoints in families whose filter is at work; no filter is before a tunnel."""
     filters = [each for each in host.exposure.filters if each.host]
     families = {f.family for f in filters if isinstance(f.active, Known) and f.active.value}
-    doors = [
+    ways = [
         (endpoint, part)
         for endpoint, part in open_without_login(host.exposure, *_OTHERS)
         if endpoint.address and part.family in families
     ]
+    # A container that is a machine of its own on the network has no filter of the host's before
+    # it, nor has one to whom the host routes without a rule about that.
+    own = {each.namespace for each in filters}
+    doors = [way for way in ways if way[1].because or way[0].namespace in own]
     if doors:
         at = joined(dict.fromkeys(endpoint.shown for endpoint, _ in doors))
         return failed(
@@ -96,4 +100,7 @@ def does_not_filter_port(host: Host) -> Outcome:
         return unread(*doubts)
     if not families:
         return not_applicable("no packet filter is at work")
+    if ways:
+        past = joined(dict.fromkeys(endpoint.shown for endpoint, _ in ways))
+        return not_applicable(f"no packet filter of this host is before {past}")
     return passed("The firewall keeps others from Ollama's ports")

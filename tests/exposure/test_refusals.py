@@ -65,6 +65,14 @@ def test_a_proxy_that_serves_others_is_named() -> None:
     assert told.because == (why,)
 
 
+def test_of_the_hosts_own_addresses_those_are_listed_that_get_in() -> None:
+    """The others are holes: 127.0.0.1 says nothing of 127.0.0.2."""
+    (found,) = at_port_80(proxied("allow 127.0.0.1; deny all;"))
+
+    assert of(found, Zone.HOST).extent is Extent.SOME
+    assert of(found, Zone.HOST).networks == ("127.0.0.1/32",)
+
+
 def test_those_who_are_served_are_not_said_to_be_kept_out() -> None:
     (found,) = at_port_80(proxied(ALLOW))
 

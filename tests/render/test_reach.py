@@ -68,6 +68,12 @@ def test_an_endpoint_goes_by_the_place_that_it_is_in() -> None:
     assert "\n*:11434 in container llm (docker)\n" in shown(CONTAINERS)
 
 
+def test_a_name_too_long_for_the_table_loses_what_says_least() -> None:
+    named = replace(CONTAINERS, id="[::]:11434 in container ollama (docker)")
+    table = shown(named, width=80).partition("yes: all of it")[0]
+    assert "\n*:11434 in ollama (docker)    IPv4  yes" in table
+
+
 def test_a_list_of_networks_names_three() -> None:
     said = " ".join(shown(PROXY).split())
     assert "lan IPv4 part (192.0.2.0, 192.0.2.1, 192.0.2.2 and 37 more)" in said

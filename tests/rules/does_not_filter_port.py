@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import msgspec
 
-from ollama_audit.rule import Extent, Family, Login, Status
+from ollama_audit.rule import Extent, Family, Login, Status, Zone
 from tests.cases import Case
-from tests.hosts import GAP, HIDDEN, endpoint, exposure, filters, host, packet_filter
+from tests.hosts import (
+    CONTAINER_NAMESPACE,
+    GAP,
+    HIDDEN,
+    endpoint,
+    exposure,
+    filters,
+    host,
+    packet_filter,
+    part,
+)
 
 V4, V6 = Family.IPV4, Family.IPV6
 TUNNEL = msgspec.structs.replace(
@@ -65,6 +75,31 @@ CASES = [
         "a tunnel, before which no filter is",
         host(exposure=exposure(endpoint(), TUNNEL)),
         Status.PASS,
+    ),
+    Case(
+        "a container that is a machine of its own on the local network, past the filter",
+        host(
+            exposure=exposure(
+                endpoint(
+                    namespace=CONTAINER_NAMESPACE,
+                    lan=(part(Zone.LAN, V4, Extent.ALL, because=()),),
+                )
+            )
+        ),
+        Status.NOT_APPLICABLE,
+    ),
+    Case(
+        "a container behind a rule of the host",
+        host(
+            exposure=exposure(
+                endpoint(
+                    namespace=CONTAINER_NAMESPACE,
+                    lan=(part(Zone.LAN, V4, Extent.ALL, because=("chain DOCKER rule 1",)),),
+                )
+            )
+        ),
+        Status.FAIL,
+        "chain DOCKER rule 1",
     ),
     Case(
         "only containers on the host",

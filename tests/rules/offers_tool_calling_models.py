@@ -6,7 +6,18 @@ from msgspec.structs import replace
 
 from ollama_audit.rule import Extent, Host, Known, Login, Model, Severity, Status
 from tests.cases import Case
-from tests.hosts import GAP, HIDDEN, endpoint, exposure, host, model, server, servers
+from tests.hosts import (
+    GAP,
+    HIDDEN,
+    LOOPBACK,
+    endpoint,
+    exposure,
+    host,
+    model,
+    process,
+    server,
+    servers,
+)
 
 OPEN = exposure(endpoint(lan=Extent.ALL))
 TOOLS = model("qwen3:8b", "tools")
@@ -31,6 +42,17 @@ CASES = [
         host(
             servers=servers(server(models=Known((OPAQUE,), "GET /api/tags"))),
             exposure=exposure(endpoint(lan=Extent.ALL, login=Login.REQUIRED)),
+        ),
+        Status.PASS,
+    ),
+    Case(
+        "one of which it is not known, on loopback, beside an open server without any",
+        host(
+            servers=servers(
+                server(models=Known((OPAQUE,), "GET /api/tags")),
+                server(process(913), models=Known((), "GET /api/tags")),
+            ),
+            exposure=exposure(LOOPBACK, endpoint("0.0.0.0:12345", server=913, lan=Extent.ALL)),
         ),
         Status.PASS,
     ),
