@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
 
 from ollama_audit.cli.exits import UsageProblem
 from ollama_audit.cli.names import choose
 from ollama_audit.cli.output import stdout_encoding
-from ollama_audit.render.text import Style
+from ollama_audit.render.text import PROGRAM, Style
 
 COLOR = ("auto", "always", "never")
 NARROWEST = 40
 WIDEST = 1000
+_SECURE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Where sudo looks (sudoers(5), secure_path as distributions set it)."""
 LONGEST_LINE = 100
 """Longer lines are hard to read, however wide the terminal is; `--width` overrides it."""
 
@@ -24,11 +27,31 @@ def style(color: str = "auto", width: str | None = None) -> Style:
     Raises:
         UsageProblem: `color` or `width` is not what the options allow.
     """
+    program, as_root = typed(sys.argv[0])
     return Style(
         width=_width(width),
         color=_color(choose("value of --color", color, COLOR)),
         unicode=_encodes_unicode(),
+        program=program,
+        as_root=as_root,
     )
+
+
+def typed(started: str) -> tuple[str, str]:
+    """What to type to start this program again, as oneself and as root.
+
+    That is its name only where the search path has it, which it has not in an environment that is
+    not activated; and sudo looks into the folders of the system alone.
+    """
+    if os.path.basename(started) != PROGRAM:  # noqa: PTH119  # python -m, or a test
+        return PROGRAM, f"sudo {PROGRAM}"
+    found = shutil.which(PROGRAM)
+    named = found is not None and os.path.realpath(found) == os.path.realpath(started)
+    here = shlex.quote(started)
+    program = PROGRAM if named else here
+    system = shutil.which(PROGRAM, path=_SECURE_PATH)
+    safe = system is not None and os.path.realpath(system) == os.path.realpath(started)
+    return program, f"sudo {PROGRAM if safe else here}"
 
 
 def _width(given: str | None) -> int:

@@ -172,7 +172,7 @@ def _for_us_alone(
     if proof.client.version == everyone.version and address == proof.at:
         client = AddressSet.single(int(proof.client), everyone.version)
     reason = f"{proof.said}; whether others are let in as well, one from elsewhere would show"
-    somebody = (Hop(kind="socket", name=f"whoever listens at {proof.listener}"),)
+    somebody = (Hop(kind="socket", name=f"whoever listens at {proof.listener.shown}"),)
     given = [replace(each, hops=each.hops or somebody) for each in found]
     given = given or [_leading_nowhere(proof, somebody, everyone)]
     if client:

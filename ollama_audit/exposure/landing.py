@@ -94,7 +94,7 @@ class Landing:
             possibly=everyone,
             login=Login.UNKNOWN,
             tls=Encryption.UNKNOWN,
-            because=(f"who listens at {self.listener} is not known: {owners.reason}",),
+            because=(f"who listens at {self.listener.shown} is not known: {owners.reason}",),
             cure=owners.cure,
         )
 

@@ -26,10 +26,10 @@ def let_in_by_systemd(
     everyone = AddressSet.everything(version)
     lists = _lists(terrain, namespace, listener)
     if isinstance(lists, Unknown):
-        return everyone, (f"whom systemd keeps from {listener}: {lists.reason}",)
+        return everyone, (f"whom systemd keeps from {listener.shown}: {lists.reason}",)
     parts = {admitted(each, version) for each in lists.values()}
     if len(parts) > 1:
-        return everyone, (f"which unit made {listener} is not known",)
+        return everyone, (f"which unit made {listener.shown} is not known",)
     return next(iter(parts), everyone), ()
 
 

@@ -69,7 +69,7 @@ def _entry(finding: Finding, style: Style) -> list[str]:
     if finding.caused_by:
         lines += style.wrap(f"because of {finding.caused_by}", _HANG)
     if finding.cure:
-        lines += style.wrap(f"to settle it: {finding.cure}", _HANG)
+        lines += style.wrap(f"to settle it: {style.command(finding.cure)}", _HANG)
     for remedy in finding.remedies:
         disruption = f" (interrupts: {remedy.disruption})" if remedy.disruption != "none" else ""
         lines += style.wrap(f"fix: {remedy.title}{disruption}", _HANG, f"{_HANG}  ")

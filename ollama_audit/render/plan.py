@@ -44,7 +44,7 @@ def _step(step: Step, style: Style) -> list[str]:
 def _opt_in(one: OptIn, style: Style) -> list[str]:
     return [
         *style.wrap(f"{one.rule}: {one.title} ({one.reason})", "  ", "    "),
-        f"    ollama-audit remediate --only {one.rule}",
+        "    " + style.command(f"ollama-audit remediate --only {one.rule}"),
     ]
 
 
@@ -54,7 +54,7 @@ def _by_hand(one: ByHand, style: Style) -> list[str]:
     return [
         *style.wrap(f"{one.rule}: {one.summary}", head, _HANG),
         *also,
-        f"{_HANG}{one.advice}",
+        f"{_HANG}{style.command(one.advice)}",
     ]
 
 
@@ -63,7 +63,7 @@ def _unjudged(made: Plan, style: Style) -> list[str]:
     number = plural(len(made.unjudged), "rule")
     lines = style.wrap(f"{number} could not be judged: {', '.join(made.unjudged)}", "  ", "    ")
     for cure in made.cures:
-        lines += style.wrap(f"to settle it: {cure}", "    ")
+        lines += style.wrap(f"to settle it: {style.command(cure)}", "    ")
     return lines
 
 

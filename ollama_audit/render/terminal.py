@@ -219,7 +219,8 @@ def _finding(number: int, found: _Fault, report: Report, style: Style, detail: i
 
 
 def _more(rest: Sequence[_Fault], style: Style) -> list[str]:
-    return [style.ours(f"  … {len(rest)} more: ollama-audit --all")] if rest else []
+    whole = style.command("ollama-audit --all")
+    return [style.ours(f"  … {len(rest)} more: {whole}")] if rest else []
 
 
 def _unread(report: Report, style: Style) -> list[str]:
@@ -233,7 +234,7 @@ def _unread(report: Report, style: Style) -> list[str]:
 def _gaps(report: Report, style: Style) -> list[str]:
     lines: list[str] = []
     for gap in report.gaps:
-        cure = f" {gap.cure}" if gap.cure else ""
+        cure = f" {style.command(gap.cure)}" if gap.cure else ""
         lines += style.wrap(f"{gap.subject}: {gap.reason}.{cure}", "  ", "    ")
     return lines
 
@@ -262,14 +263,16 @@ def _next(report: Report, verdict: Verdict, style: Style, *, whole: bool = False
         steps.append((f"ollama-audit explain {faults[0].rule}", ""))
     if not steps and not whole:
         steps.append(("ollama-audit --all", "show the whole checklist"))
+    copied = [command.startswith(_COPIED) for command, _ in steps]
+    steps = [(style.command(command), what) for command, what in steps]
     width = max((len(command) for command, what in steps if what), default=0) + 3
     lines: list[str] = []
-    for command, what in steps:
+    for (command, what), whole_line in zip(steps, copied, strict=True):
         lead = "        " if lines else "  Next  "
         line = f"{lead}{style.plain(command):<{width}}"
         if len(line + what) <= style.width:
             lines.append(line + what)
-        elif command.startswith(_COPIED):
+        elif whole_line:
             # A command stays whole, to be copied; where it is to be tried goes below it.
             where = _WHERE.search(command)
             lines.append(lead + style.plain(_WHERE.sub("", command)))

@@ -7,6 +7,8 @@ from enum import StrEnum
 
 import msgspec
 
+PROGRAM = "ollama-audit"
+
 _ASCII = str.maketrans({"→": "->", "·": "-", "…": "..."})
 
 
@@ -29,6 +31,17 @@ class Style(msgspec.Struct, frozen=True, kw_only=True):
     color: bool = False
     unicode: bool = True
     """Whether the output can carry characters beyond ASCII."""
+    program: str = PROGRAM
+    """What starts this program in the shell that it was started from."""
+    as_root: str = f"sudo {PROGRAM}"
+    """The same as root: sudo has a search path of its own."""
+
+    def command(self, text: str) -> str:
+        """Advice that may be a command of this program, as it can be typed here."""
+        for named, typed in ((f"sudo {PROGRAM}", self.as_root), (PROGRAM, self.program)):
+            if text == named or text.startswith(f"{named} "):
+                return typed + text.removeprefix(named)
+        return text
 
     def paint(self, text: str, paint: Paint) -> str:
         """`text` in a colour, where colour is wanted."""

@@ -69,7 +69,7 @@ def _activated(
     if follow is not None and follow is not _activated:
         steps = follow(terrain, namespace, listener, service)
         return _from_its_network(terrain, namespace, service, steps)
-    reason = f"systemd starts {service.name} for whoever connects to {listener}"
+    reason = f"systemd starts {service.name} for whoever connects to {listener.shown}"
     return (unclear(service, reason, guess=True),)
 
 
@@ -203,8 +203,9 @@ def _onward(
     processes = [terrain.processes[pid] for pid in owners if pid in terrain.processes]
     processes.sort(key=lambda process: (forwarder(process) is None, process.pid == 1))
     if not processes:
-        hop = Hop(kind="socket", name=f"the owner of {listener}", pid=owners[0] if owners else 0)
-        return (Onward(hop=hop, login=Login.UNKNOWN, reason=f"who listens at {listener} is gone"),)
+        at = listener.shown
+        hop = Hop(kind="socket", name=f"the owner of {at}", pid=owners[0] if owners else 0)
+        return (Onward(hop=hop, login=Login.UNKNOWN, reason=f"who listens at {at} is gone"),)
     process = processes[0]
     if no_way(terrain, process):
         return ()
@@ -213,8 +214,8 @@ def _onward(
         steps = _from_its_network(terrain, namespace, process, steps)
         return tuple(_placed(terrain, process, step) for step in steps)
     reason = (
-        f"{process.name} ({process.pid}) listens at {listener}; whether it passes requests on to "
-        "Ollama is not known"
+        f"{process.name} ({process.pid}) listens at {listener.shown}; whether it passes requests "
+        "on to Ollama is not known"
     )
     return (_placed(terrain, process, unclear(process, reason, guess=True)),)
 
