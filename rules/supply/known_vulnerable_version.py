@@ -46,6 +46,7 @@ from ollama_audit.rule import (
     Severity,
     Unknown,
     advisories_for,
+    before,
     failed,
     known_or,
     listed,
@@ -106,10 +107,20 @@ def _failure(
     names = ", ".join(dict.fromkeys(entry[2].id for entry in decisive))
     version = decisive[0][1]
     return failed(
-        f"Ollama {version} has known vulnerabilities: {names} (list of {DATA_OF})",
+        f"Ollama {version} has known vulnerabilities, update to {_mended(found)} or later: {names} "
+        f"(list of {DATA_OF})",
         _evidence(found),
         severity=severity,
     )
+
+
+def _mended(found: list[tuple[OllamaServer, str, Advisory]]) -> str:
+    """The first version without any of these that have a fix."""
+    newest = ""
+    for _, _, advisory in found:
+        if advisory.fixed and (not newest or before(newest, advisory.fixed)):
+            newest = advisory.fixed
+    return newest
 
 
 def _evidence(found: list[tuple[OllamaServer, str, Advisory]]) -> tuple[Evidence, ...]:

@@ -40,6 +40,12 @@ CASES = [
         "fixed in 0.17.1",
         Severity.MEDIUM,
     ),
+    Case(
+        "what to update to, beyond the flaws whose range is not confirmed",
+        running("0.9.3"),
+        Status.FAIL,
+        "Ollama 0.9.3 has known vulnerabilities, update to 0.31.2 or later: CVE-",
+    ),
     Case("the first without it", running("0.17.1"), Status.PASS),
     Case("its release candidate", running("0.17.1-rc2"), Status.FAIL, "CVE-2026-7482"),
     Case("only the token flaw", running("0.14.2"), Status.FAIL, "CVE-2025-51471"),
