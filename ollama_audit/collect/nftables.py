@@ -60,7 +60,7 @@ def read_nftables() -> Observed[NftablesDump]:
     except NetlinkError as error:
         if error.code in _NO_SUCH_PART:
             return Known(NftablesDump(generation=0), f"{_SOURCE}: the kernel has none")
-        return error.unknown(_SOURCE)
+        return _unread(error)
     except MALFORMED as error:
         return Unknown(f"the kernel's answer was not understood: {error!r}", _SOURCE)
     return _read_ruleset()
@@ -76,9 +76,15 @@ def _read_ruleset() -> Observed[NftablesDump]:
                     return Known(dump, _SOURCE)
         return ChangedError().unknown(_SOURCE)
     except NetlinkError as error:  # whatever it is: nf_tables was there, so nothing is not known
-        return error.unknown(_SOURCE)
+        return _unread(error)
     except MALFORMED as error:
         return Unknown(f"the kernel's answer was not understood: {error!r}", _SOURCE)
+
+
+def _unread(error: NetlinkError) -> Unknown:
+    """Why there is no ruleset, in words that say of what: the reason stands alone in an answer."""
+    reason = "only root may read the packet filter" if error.cure else error.reason
+    return Unknown(reason, _SOURCE, error.cure)
 
 
 def same_generation(dump: NftablesDump) -> bool:

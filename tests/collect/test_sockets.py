@@ -203,7 +203,7 @@ def test_a_user_without_root_sees_listeners_and_is_told_the_cure_for_the_rest() 
     assert isinstance(own.interfaces, Known)
     assert isinstance(own.routes, Known)
     assert own.firewall.nftables == Unknown(
-        "only root may read it", "nf_tables by netlink", "sudo ollama-audit"
+        "only root may read the packet filter", "nf_tables by netlink", "sudo ollama-audit"
     )
     assert isinstance(own.firewall.unmodelled, Unknown)
     assert own.firewall.unmodelled.cure == "sudo ollama-audit"
