@@ -58,7 +58,8 @@ def reach(request: Request) -> int:
         raise UsageProblem("standard input can be read once; give the rest by name")
     rulesets = source.rulesets(request.rulesets)
     host = source.obtain(request.snapshot, probe=request.probe, beyond=request.beyond)
-    _check_interface(host, request.in_interface)
+    for name in (request.in_interface, *(scope(each) for each in sources)):
+        _check_interface(host, name or None)
     host = source.judged_by(host, rulesets)
     _deliver(_text(host, request, sources, targets, style), request.output)
     return ExitCode.OK if found_ollama(host.snapshot) else ExitCode.NO_OLLAMA
@@ -74,6 +75,11 @@ def _check_interface(host: Terrain, name: str | None) -> None:
     known = [each.name for each in known_or(network.interfaces, ())] if network else []
     if name is not None and known:
         choose("interface", name, known)
+
+
+def scope(address: IPv4Address | IPv6Address) -> str:
+    """The link of `fe80::1%eth0` (RFC 4007, 11); empty for an address without."""
+    return getattr(address, "scope_id", None) or ""
 
 
 def address(text: str, option: str) -> IPv4Address | IPv6Address:
@@ -99,7 +105,7 @@ def target(text: str) -> tuple[IPv4Address | IPv6Address, int]:
         raise UsageProblem(
             f"--to {text!r} is not ADDR:PORT, such as 192.0.2.10:11434 or [2001:db8::10]:11434"
         )
-    return address(found[1], "--to"), int(found[2])
+    return address(found[1].partition("%")[0], "--to"), int(found[2])
 
 
 def _text(

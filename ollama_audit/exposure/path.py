@@ -31,22 +31,26 @@ def answer(
 ) -> ReachReport:
     """Whether each source reaches Ollama at each target, sources first, then targets.
 
-    Without `in_interface` the interface is the one that owns the destination address, but for a
-    source that is nearer to another: an address of the host itself sends by loopback, a neighbour
-    by the link that it is on, and by the link that leads to it whoever sends to an address that no
-    link has, or one that is down. Without targets, every endpoint is one, at each address of the
-    source's family at which somebody may reach it.
+    Without `in_interface` the interface is the one that the source names (`fe80::1%eth0`), else the
+    one that owns the destination address, but for a source that is nearer to another: an address of
+    the host itself sends by loopback, a neighbour by the link that it is on, and by the link that
+    leads to it whoever sends to an address that no link has, or one that is down. Without targets,
+    every endpoint is one, at each address of the source's family at which somebody may reach it.
     """
     terrain = terrain_of(host)
     everywhere = () if targets else _everywhere(terrain)
     return ReachReport(
         answers=tuple(
-            _answer(terrain, source, target, port, in_interface)
+            _answer(terrain, source, target, port, in_interface or _scope(source))
             for source in sources
             for target, port in targets or _of_its_family(source, everywhere)
         ),
         rulesets=terrain.rulesets,
     )
+
+
+def _scope(source: Address) -> str:
+    return getattr(source, "scope_id", None) or ""
 
 
 def _everywhere(terrain: Terrain) -> tuple[tuple[Address, int], ...]:

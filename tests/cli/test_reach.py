@@ -79,6 +79,19 @@ def test_an_interface_that_there_is_not_is_no_answer(behind_firewalld: Path) -> 
     assert "unknown interface 'eth9'" in done.stderr
 
 
+def test_the_link_of_an_address_is_its_interface(behind_firewalld: Path) -> None:
+    """RFC 4007, 11: fe80::1%eth0. At a destination it is a link of the client's, not of ours."""
+    saved = ("--snapshot", behind_firewalld)
+    to = ("--to", "[2001:db8::1%enp3s0]:11434")
+    wrong = run("reach", "--from", "fe80::1%eth9", *to, *saved)
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert "unknown interface 'eth9'" in wrong.stderr
+    right = run("reach", "-f", "json", "--from", "fe80::1%eth0", *to, *saved)
+    (answer,) = json.loads(right.stdout)["answers"]
+    assert (answer["from"], answer["in_interface"]) == ("fe80::1%eth0", "eth0")
+    assert answer["to"] == "2001:db8::1"
+
+
 def test_a_client_is_asked_for_at_endpoints_of_its_own_family(behind_firewalld: Path) -> None:
     """Without --to; where it can send to none, it is said why."""
     question = ("reach", "-f", "json", "--snapshot", behind_firewalld)

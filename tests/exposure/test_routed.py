@@ -50,6 +50,8 @@ def shared(family: Family, *hops: int) -> Route:
         ("192.168.1.10", "198.51.100.10", "lo"),
         ("203.0.113.7", "203.0.113.200", "eth0"),  # an address of no link
         ("192.168.1.20", "127.0.0.1", "eth0"),
+        ("fe80::7", "2001:db8:1::10", "eth0"),
+        ("fe80::7%eth1", "2001:db8:1::10", "eth1"),  # as the client itself says
     ],
 )
 def test_by_which_interface_a_client_comes(source: str, to: str, by: str) -> None:
