@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
@@ -12,8 +13,9 @@ from ollama_audit.exposure.refusals import refusal
 from ollama_audit.exposure.terrain import Terrain
 from ollama_audit.exposure.zones import Sources, version
 from ollama_audit.firewall.answer import Decision, Effect, Query
-from ollama_audit.firewall.wording import describe
+from ollama_audit.firewall.wording import describe, rule_text
 from ollama_audit.snapshot.edge import Forwarding
+from ollama_audit.snapshot.firewall import FirewallCapture
 from ollama_audit.snapshot.network import Family, NetworkNamespace
 
 _FILTERING = ("input", "forward")
@@ -21,6 +23,12 @@ _FILTERING = ("input", "forward")
 
 _MOST_NETWORKS = 32
 """More are not listed: nobody reads them, and the first say enough."""
+
+_KNOWN = re.compile(
+    r"(?<!! )--(?:ct)?state (?!\S*NEW)\S*ESTABLISHED"
+    r"|\bct state (?!!=)(?![^;]*\bnew\b)[^;]*\bestablished\b"
+)
+"""The states of connections that exist, as iptables-save and nft print them."""
 
 _MOST_SORTED = 512
 """Of more networks the lowest are listed, not the nearest."""
@@ -166,16 +174,29 @@ def deciding(namespace: NetworkNamespace, found: Approach, source: int) -> tuple
     """
     decisions = found.filter.because(source)
     final = [decision for decision in decisions if decision.effect is Effect.DROP]
-    told = final or _telling(decisions)
+    told = final or _telling(decisions, namespace.firewall)
     return tuple(dict.fromkeys(describe(decision, namespace.firewall) for decision in told))
 
 
-def _telling(decisions: tuple[Decision, ...]) -> list[Decision]:
+def _telling(decisions: tuple[Decision, ...], capture: FirewallCapture) -> list[Decision]:
     """Of what let a packet through, that which somebody wrote down for it."""
     written = [each for each in decisions if not (each.rule and each.rule.policy)]
     asking = [each for each in written if not each.reply or each.effect is not Effect.ACCEPT]
-    policies = [each for each in decisions if each.hook in _FILTERING and not each.reply]
-    return asking or policies or written
+    opening = [each for each in asking if not _of_known_connections(each, capture)]
+    policies = [
+        each
+        for each in decisions
+        if each.rule and each.rule.policy and each.hook in _FILTERING and not each.reply
+    ]
+    return opening or policies or asking or written
+
+
+def _of_known_connections(decision: Decision, capture: FirewallCapture) -> bool:
+    """Whether a rule accepts the later packets of connections that others let begin."""
+    rule = decision.rule
+    if rule is None or decision.effect is not Effect.ACCEPT:
+        return False
+    return _KNOWN.search(rule_text(rule, capture)) is not None
 
 
 def _zone_reach(zone: Zone, family: Family, tally: _Tally) -> ZoneReach:

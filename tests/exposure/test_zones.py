@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from ollama_audit.exposure.assess import assess
 from ollama_audit.exposure.model import Exposure, Extent, Zone, ZoneReach
+from ollama_audit.exposure.survey import _KNOWN
 from ollama_audit.exposure.zones import sources_behind
 from ollama_audit.observed import Known
 from ollama_audit.snapshot.network import Family, Interface
@@ -76,6 +77,40 @@ def test_neighbours_are_listed_before_networks_behind_the_router() -> None:
 
     assert part.extent is Extent.SOME
     assert part.networks == ("192.168.1.64/26", "10.0.0.0/8", "172.16.0.0/12")
+
+
+KNOWN = "-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
+
+
+def test_what_lets_later_packets_through_is_not_told() -> None:
+    """The rule that lets a connection begin decides; with a policy alone, that does."""
+    (endpoint,) = allowing(KNOWN, ALLOW.format("192.168.1.0/24")).endpoints
+    (part,) = endpoint.toward(Zone.LAN)
+    assert ALLOW.format("192.168.1.0/24") in part.because[0]
+    assert "ESTABLISHED" not in " ".join(part.because)
+
+    (endpoint,) = allowing(KNOWN, policy="ACCEPT").endpoints
+    (part,) = endpoint.toward(Zone.LAN)
+    assert part.because[0].endswith("INPUT: policy accept")
+    assert "ESTABLISHED" not in " ".join(part.because)
+
+
+@pytest.mark.parametrize(
+    ("rule", "later"),
+    [
+        (KNOWN, True),
+        ("-A INPUT -m state --state ESTABLISHED -j ACCEPT", True),
+        ("ct state established,related accept", True),
+        ("ct state { established, related } accept", True),
+        ("-A INPUT -m conntrack --ctstate NEW,ESTABLISHED -j ACCEPT", False),
+        ("-A INPUT -m conntrack ! --ctstate ESTABLISHED -j ACCEPT", False),
+        ("ct state { established, new } accept", False),
+        ("ct state != established accept", False),
+        ("ct state new accept", False),
+    ],
+)
+def test_rules_about_connections_that_exist(rule: str, *, later: bool) -> None:
+    assert bool(_KNOWN.search(rule)) is later
 
 
 def test_all_of_a_network_is_one() -> None:
