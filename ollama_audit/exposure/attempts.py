@@ -61,7 +61,7 @@ def _inside(terrain: Terrain, namespace: NetworkNamespace, listener: Listener) -
                 behind = ()
             else:
                 behind = terrain.sources_beside(namespace, interface, family)
-            if _filtered_on_a_bridge(terrain.host, interface, family):
+            if not namespace.host and _filtered_on_a_bridge(terrain.host, interface, family):
                 continue
             for destination in _destinations(terrain, namespace, listener, interface, family):
                 query = Query(
@@ -82,7 +82,7 @@ def unasked(
             yield family, namespace.interfaces.reason, namespace.interfaces.cure
             continue
         for interface in namespace.interfaces.value:
-            if _filtered_on_a_bridge(terrain.host, interface, family):
+            if not namespace.host and _filtered_on_a_bridge(terrain.host, interface, family):
                 reason = (
                     "what the host bridges to it passes br_netfilter, and is not followed there"
                 )
