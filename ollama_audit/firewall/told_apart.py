@@ -29,6 +29,7 @@ from ollama_audit.firewall.netlink import MalformedError
 from ollama_audit.firewall.ports import EVERY_PORT, Ports
 from ollama_audit.firewall.reach import compiled
 from ollama_audit.firewall.sets import Element, NftSet
+from ollama_audit.firewall.translations import Kind, translations
 from ollama_audit.observed import Unknown, known_or
 from ollama_audit.snapshot.network import NetworkNamespace
 
@@ -51,6 +52,12 @@ class ToldApart:
         filtering = compiled(namespace)
         if not isinstance(filtering, Unknown):
             self._read(filtering.hooks.chains)
+        found = translations(namespace)
+        if not isinstance(found, Unknown):
+            # Who asks for that address already may not be translated: IPS_DST_NAT stays off.
+            for each in found.translations:
+                if each.version == version and each.target.kind is Kind.ADDRESS:
+                    self._note(AddressSet.single(each.target.address, version))
 
     def key(self, address: int) -> Hashable:
         """Equal for two addresses that fare alike."""

@@ -111,6 +111,7 @@ def port_edges(namespace: NetworkNamespace, version: int) -> Ports:
     if isinstance(filtering, Unknown):
         return NO_PORT
     walk = _Walk(filtering.hooks.chains, version)
+    walk.run()
     walk.note_all()
     return EVERY_PORT if walk.reason else walk.reader.edges
 
@@ -183,6 +184,9 @@ class _Walk:
                 elif instruction is not None and (
                     target := _target(place, instruction, self.version)
                 ):
+                    if target.port is not None:
+                        # Who asks for that port already is not translated: IPS_DST_NAT stays off.
+                        self.reader.note([(target.port, target.port)])
                     self.found.append(
                         Translation(
                             self.version, place.ports, place.addresses, target, program.rule

@@ -76,6 +76,13 @@ TABLE = {
         ),
         "login",
     ),
+    "the condition of an else is the same one later on": (
+        conf(
+            '$HTTP["host"] =~ "^a" { } else $HTTP["url"] =^ "/" { }\n'
+            f'$HTTP["url"] =^ "/" {{ {EVERYTHING} }}'
+        ),
+        "open",  # to a.localhost
+    ),
     "bare else": (conf(f'$HTTP["url"] =~ "^/x" {{ }}\nelse {{ {DENY} }}'), "shut"),
     "redirect to an encrypted address": (
         conf('$HTTP["scheme"] == "http" { url.redirect = ( "" => "https://${url.authority}" ) }'),

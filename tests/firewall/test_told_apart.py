@@ -45,6 +45,12 @@ def test_of_the_policy_of_routes() -> None:
     assert kinds(msgspec.structs.replace(namespace, policy_rules=Known((rule,), "test"))) == 2
 
 
+def test_who_asks_for_what_everybody_is_sent_to() -> None:
+    """That connection is not translated, which `--ctstate DNAT` tells."""
+    to = "-A PREROUTING -p tcp -m tcp --dport 11434 -j DNAT --to-destination 192.0.2.10"
+    assert kinds(with_legacy(f"*nat\n:PREROUTING ACCEPT [0:0]\n{to}\nCOMMIT\n")) == 2
+
+
 def test_of_nftables() -> None:
     """`assorted` translates what is sent to 192.0.2.10."""
     apart = ToldApart(captured("assorted"), 4)

@@ -179,8 +179,9 @@ class _Reader:
             raise SyntaxProblemError(f"{token.at}: {token.text} is not expected")
         inner = Context(len(self.all), scope, previous, kind, sign, text, token.at)
         for known in self.all:
-            # The same condition again goes on with the block that it has.
-            if kind and previous is None and known.previous is None and _same(known, inner):
+            # The same condition again goes on with the block that it has, be that of an `else`
+            # (configparser.y: one context for each condition of a scope).
+            if kind and previous is None and _same(known, inner):
                 inner = known
         if inner.number == len(self.all):
             self.all.append(inner)
