@@ -18,15 +18,12 @@ from ollama_audit.firewall.machine import (
     Machine,
 )
 from ollama_audit.firewall.match import Judgement, may, may_not, restrict
-from ollama_audit.firewall.program import ANYWHERE, Program, Wanted
+from ollama_audit.firewall.program import Program
 from ollama_audit.firewall.state import Flows, State, add, everyone, merge
 from ollama_audit.firewall.view import View
 
 MOST_STATES = 256
 """More states than this at one rule are given up as unknown."""
-
-MANY_RULES = 16
-"""So many rules of a chain are worth sorting by the destination that they are for."""
 
 DEEPEST_CALL = 64
 """Beyond the kernel's own limit (NFT_JUMP_STACK_SIZE, and as many for legacy tables)."""
@@ -66,40 +63,11 @@ class Chain:
         self.handle = handle
         self.hook = hook
         self._compile = compile_rules
-        self._concerning: dict[tuple[int | None, int | None, int], list[Program]] = {}
 
     @cached_property
     def programs(self) -> list[Program]:
         """The rules in order."""
         return self._compile()
-
-    @cached_property
-    def _wanted(self) -> list[Wanted]:
-        """The destination that each rule is for; empty where that would leave few rules out."""
-        wanted = [program.wanted for program in self.programs]
-        few = len(wanted) < MANY_RULES or wanted.count(ANYWHERE) * 2 > len(wanted)
-        return [] if few else wanted
-
-    @cached_property
-    def sorted_by(self) -> tuple[bool, bool]:
-        """Whether its rules are for addresses, and for ports, most of them for one each.
-
-        What no rule asks for is not looked at: it would make what the chain does another matter.
-        """
-        addresses = any(wanted.address is not None for wanted in self._wanted)
-        return addresses, any(wanted.port is not None for wanted in self._wanted)
-
-    def concerning(self, address: int | None, port: int | None, version: int) -> list[Program]:
-        """The rules in order, without those that are for another destination of clients.
-
-        An engine of containers adds rules for each published port, so that to ask about all of
-        them would else take the square of their number.
-        """
-        key = (address, port, version)
-        if key not in self._concerning:
-            pairs = zip(self.programs, self._wanted, strict=True)
-            self._concerning[key] = [rule for rule, wanted in pairs if wanted.met_by(*key)]
-        return self._concerning[key]
 
     @cached_property
     def writes(self) -> bool:
@@ -180,10 +148,9 @@ class Runner:
         """
         if self.context.depth > DEEPEST_CALL:
             raise TooComplexError("chains call each other too deeply")
-        programs = self._concerned(chain, flows)
-        self.context.journal.spend(len(programs))
+        self.context.journal.spend(len(chain.programs))
         leaving = _Leaving({}, {})
-        for program in programs:
+        for program in chain.programs:
             if not flows:
                 break
             met = self._met(program, flows)
@@ -195,18 +162,6 @@ class Runner:
             {state: grown.whole for state, grown in part.items()} for part in leaving
         )
         return Outcome(accepted, ended)
-
-    def _concerned(self, chain: Chain, flows: Flows) -> list[Program]:
-        """The rules of a chain that can concern these packets, in order."""
-        addresses, ports = chain.sorted_by
-        if not (addresses or ports) or self.context.answering:
-            return chain.programs
-        ends = {
-            (state.address if addresses else None, state.port if ports else None) for state in flows
-        }
-        if len(ends) != 1:
-            return chain.programs
-        return chain.concerning(*ends.pop(), self.context.version)
 
     def _met(self, program: Program, flows: Flows) -> list[_Meeting]:
         """The packets that a rule may concern, and how far."""

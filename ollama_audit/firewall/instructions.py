@@ -59,8 +59,6 @@ class Load(Reader):
     may_miss: bool = False
     destination: tuple[Destination, ...] = ()
     """Byte by byte, what of the packet's destination it loads; empty for nothing of it."""
-    present: bool = False
-    """It is the destination that stands in the packet, not the one before translation."""
     chosen: frozenset[Phase] = frozenset()
     """The packets in which the client may choose some of it."""
     parts_sources: bool = False

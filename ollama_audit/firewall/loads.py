@@ -21,8 +21,7 @@ def load_header(family: str, register: int, base: int, offset: int, length: int)
         payload(base, offset, length),
         payload_may_miss(base, offset, length),
         _destination(family, base, offset, length),
-        present=True,
-        chosen=chosen_in(base, offset, length),
+        chosen_in(base, offset, length),
         parts_sources=base == 1,
     )
 

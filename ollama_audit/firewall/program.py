@@ -10,13 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache, reduce
-from typing import Final, NamedTuple, TypeAlias
+from functools import lru_cache
+from typing import Final, TypeAlias
 
-from ollama_audit.addresses import BITS
 from ollama_audit.firewall.answer import Rule
-from ollama_audit.firewall.bits import EQUAL, Value, constant
-from ollama_audit.firewall.conditions import Address, AllOf, Port, Test
+from ollama_audit.firewall.bits import Value, constant
 from ollama_audit.firewall.effects import (
     CopyMark,
     DoNotTrack,
@@ -32,7 +30,6 @@ from ollama_audit.firewall.instructions import (
     Between,
     Compare,
     CountConnections,
-    Destination,
     Load,
     Lookup,
     Mask,
@@ -109,28 +106,6 @@ class Condition:
         return self.reading.load, *self.reading.changes, self.question
 
 
-class Wanted(NamedTuple):
-    """The destination that a rule is for; None where it is for any, or for several."""
-
-    address: int | None = None
-    port: int | None = None
-    version: int = 0
-    """Of the address."""
-
-    def both(self, other: Wanted) -> Wanted:
-        """What this one asks for, and else what the other does."""
-        port = other.port if self.port is None else self.port
-        if self.address is None:
-            return Wanted(other.address, port, other.version)
-        return Wanted(self.address, port, self.version)
-
-    def met_by(self, address: int | None, port: int | None, version: int) -> bool:
-        """Whether packets to there may be meant; None: to anywhere."""
-        return (self.port is None or port is None or self.port == port) and (
-            None in {self.address, address} or self.version != version or self.address == address
-        )
-
-
 @dataclass(frozen=True, slots=True)
 class Program:
     """A rule that can be run, and where it stands."""
@@ -158,14 +133,6 @@ class Program:
         return found - {""}
 
     @property
-    def wanted(self) -> Wanted:
-        """The one destination that packets of clients must have here."""
-        total = ANYWHERE
-        for each in self.conditions:
-            total = total.both(_asked(each.test) if isinstance(each, Require) else _compared(each))
-        return total
-
-    @property
     def spelled_out(self) -> list[Instruction]:
         """The whole rule as instructions for the machine."""
         found: list[Instruction] = []
@@ -188,41 +155,6 @@ class Program:
             if found is not True:
                 result = found if result is True else conjunction(result, found)
         return result
-
-
-ANYWHERE: Final = Wanted()
-ADDRESSES: Final = {
-    tuple(Destination("address", place) for place in range(bits // 8)): version
-    for version, bits in BITS.items()
-}
-PORT: Final = (Destination("port", 0), Destination("port", 1))
-
-
-def _compared(condition: Condition) -> Wanted:
-    """The destination that a comparison asks for."""
-    question, load = condition.question, condition.reading.load
-    if not load.present or condition.reading.changes or not isinstance(question, Compare):
-        return ANYWHERE
-    if question.operator != EQUAL or len(question.expected) != len(load.destination):
-        return ANYWHERE
-    number = int.from_bytes(question.expected, "big")
-    if load.destination == PORT:
-        return Wanted(port=number)
-    version = ADDRESSES.get(load.destination)
-    return Wanted(number, None, version) if version else ANYWHERE
-
-
-def _asked(test: Test) -> Wanted:
-    """The destination that a match of iptables asks for."""
-    if isinstance(test, AllOf):
-        return reduce(Wanted.both, map(_asked, test.tests), ANYWHERE)
-    if isinstance(test, Port) and not test.source and len(test.ranges) == 1:
-        first, last = test.ranges[0]
-        return Wanted(port=first) if first == last else ANYWHERE
-    if isinstance(test, Address) and not test.source and len(test.addresses.boundaries) == 2:
-        start, end = test.addresses.boundaries
-        return Wanted(start, None, test.addresses.version) if end == start + 1 else ANYWHERE
-    return ANYWHERE
 
 
 WITHOUT_REGISTERS: Final = frozenset(

@@ -9,7 +9,6 @@ import pytest
 from msgspec.structs import replace
 
 from ollama_audit.collect.nftables import read_nftables
-from ollama_audit.firewall import chains
 from ollama_audit.firewall.answer import Query, Reach
 from ollama_audit.firewall.reach import reach
 from ollama_audit.snapshot.network import NetworkNamespace
@@ -64,27 +63,6 @@ def test_the_engine_agrees_with_the_kernel(plan: Plan) -> None:
     assert not tally.bad, str(tally)
     assert tally.counts["kernel-accept"] > 0
     assert tally.counts["kernel-block"] > 0
-
-
-SORTED = (
-    Plan(mode="nft", rulesets=60, seed=23, swarm=True),
-    Plan(mode="iptables-legacy", rulesets=40, seed=24),
-    Plan(mode="local", rulesets=10, seed=25),
-)
-
-
-@pytest.mark.parametrize("plan", SORTED, ids=lambda plan: plan.mode)
-def test_rules_sorted_by_their_destination_do_the_same(
-    plan: Plan, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Which long chains are only: random ones are short."""
-    need_the_kernel()
-    monkeypatch.setattr(chains, "MANY_RULES", 1)
-
-    tally = run(plan)
-
-    assert not tally.bad, str(tally)
-    assert tally.counts["kernel-accept"] > 0
 
 
 @pytest.mark.parametrize("plan", MODELLED, ids=lambda plan: plan.mode)

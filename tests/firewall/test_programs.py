@@ -10,7 +10,6 @@ from itertools import product
 import pytest
 
 from ollama_audit.addresses import AddressSet
-from ollama_audit.firewall import conditions as on
 from ollama_audit.firewall import remembered
 from ollama_audit.firewall.answer import Query, Reach, Rule
 from ollama_audit.firewall.bits import EQUAL, NOT_EQUAL
@@ -18,10 +17,10 @@ from ollama_audit.firewall.chains import Chain, ChainKey, Runner
 from ollama_audit.firewall.context import Context, Journal
 from ollama_audit.firewall.effects import SetMark, Verdict
 from ollama_audit.firewall.host import Host
-from ollama_audit.firewall.instructions import Compare, Load, Mask, Require
+from ollama_audit.firewall.instructions import Compare, Load, Mask
 from ollama_audit.firewall.loads import load_connection, load_header
 from ollama_audit.firewall.machine import ACCEPT, DROP, Instruction
-from ollama_audit.firewall.program import ANYWHERE, Program, Wanted, program
+from ollama_audit.firewall.program import Program, program
 from ollama_audit.firewall.reach import forget, reach
 from ollama_audit.firewall.ruleset import compile_namespace
 from ollama_audit.firewall.state import Flows, Phase, Tracking, opening
@@ -181,30 +180,3 @@ def test_what_is_remembered_is_what_would_be_worked_out(
 
     assert kept == answers()
     forget()
-
-
-PORT, ADDRESS = (11434).to_bytes(2, "big"), b"\xc0\x00\x02\x0a"
-
-
-@pytest.mark.parametrize(
-    ("asked", "wanted"),
-    [
-        ([load_header("ip", 1, 2, 2, 2), Compare(1, EQUAL, PORT)], Wanted(port=11434)),
-        ([load_header("ip", 1, 2, 2, 2), Compare(1, NOT_EQUAL, PORT)], ANYWHERE),
-        ([load_header("ip", 1, 2, 0, 2), Compare(1, EQUAL, PORT)], ANYWHERE),
-        ([load_header("ip", 1, 1, 16, 4), Compare(1, EQUAL, ADDRESS)], Wanted(0xC000020A, None, 4)),
-        ([load_header("ip", 1, 1, 16, 4), Compare(1, EQUAL, ADDRESS[:3])], ANYWHERE),
-        ([load_header("ip", 1, 1, 12, 4), Compare(1, EQUAL, ADDRESS)], ANYWHERE),
-        ([load_connection(1, 12, 0), Compare(1, EQUAL, PORT)], ANYWHERE),
-        ([load_connection(1, 20, 0), Compare(1, EQUAL, ADDRESS)], ANYWHERE),
-        ([Require(on.port([(80, 80)], source=False))], Wanted(port=80)),
-        ([Require(on.negated(on.port([(80, 80)], source=False)))], ANYWHERE),
-        ([Require(on.port([(80, 90)], source=False))], ANYWHERE),
-        ([Require(on.port([(80, 80)], source=True))], ANYWHERE),
-    ],
-)
-def test_a_rule_is_for_one_destination_only_if_it_asks_for_it(
-    asked: list[Instruction], wanted: Wanted
-) -> None:
-    """Of what stands in the packet, not of what stood there before it was translated."""
-    assert program(RULE, [*asked, Verdict(DROP)]).wanted == wanted
