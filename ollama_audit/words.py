@@ -1,4 +1,4 @@
-"""Lists in a sentence, for people."""
+"""Lists, numbers and places in a sentence, for people."""
 
 from __future__ import annotations
 
@@ -26,3 +26,8 @@ def listed(names: Iterable[str], more: int = 0) -> str:
 def plural(number: int, one: str, many: str = "") -> str:
     """`1 process`, `2 processes`."""
     return f"{number} {one if number == 1 else many or f'{one}s'}"
+
+
+def authority(host: str, port: int | str) -> str:
+    """`192.0.2.1:80` or `[2001:db8::1]:80` of a host, in brackets already or not (RFC 3986)."""
+    return f"[{host.strip('[]')}]:{port}" if ":" in host else f"{host}:{port}"

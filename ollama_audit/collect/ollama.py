@@ -17,6 +17,7 @@ from ollama_audit.collect.namespaces import inside
 from ollama_audit.observed import Known, Observed, Unknown
 from ollama_audit.snapshot.network import Listener
 from ollama_audit.snapshot.process import ApiAnswers, Model, RunningModel
+from ollama_audit.words import authority
 
 _LIMIT_S = 2.0
 """For all four answers of one server together."""
@@ -53,7 +54,7 @@ def _ask_first(targets: list[tuple[str, int]]) -> tuple[str, dict[str, Observed[
     deadline = time.monotonic() + _LIMIT_S
     asked, found = "", dict[str, Observed[Any]]()
     for address, port in targets:
-        asked = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+        asked = authority(address, port)
         version = _get(address, port, _PATHS[0], deadline)
         found = dict.fromkeys(_PATHS, version)
         if isinstance(_version(version), Known):

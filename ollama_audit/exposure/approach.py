@@ -30,6 +30,7 @@ from ollama_audit.firewall.host import LOOPBACK
 from ollama_audit.firewall.wording import describe
 from ollama_audit.observed import Unknown
 from ollama_audit.snapshot.network import Family, Interface, NetworkNamespace
+from ollama_audit.words import authority
 
 __all__ = ["Approach", "Arrival", "approach", "followed"]
 
@@ -335,7 +336,7 @@ def _nowhere(end: End, reason: str, cure: str = "") -> Arrival:
 
 
 def _place(end: End) -> str:
-    return f"[{end.address}]:{end.port}" if ":" in end.address else f"{end.address}:{end.port}"
+    return authority(end.address, end.port)
 
 
 def _masqueraded(arrival: Arrival, end: End, neighbour: str) -> Arrival:

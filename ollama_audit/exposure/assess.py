@@ -23,6 +23,7 @@ from ollama_audit.exposure.tunnels.endpoints import provided, tunnel_endpoints
 from ollama_audit.observed import known_or
 from ollama_audit.snapshot.host import HostSnapshot
 from ollama_audit.snapshot.network import Family, Listener, NetworkNamespace
+from ollama_audit.words import authority
 
 
 def assess(host: HostSnapshot | Terrain) -> Exposure:
@@ -141,8 +142,9 @@ def _behind(door: Door, namespace: NetworkNamespace, survey: Survey) -> _Place:
     sockets = {listener.family: listener for listener in door.listeners}
     served = tuple(family for family in sockets if family in reached) or tuple(sockets)
     address = sockets[served[-1]].address
-    shown = f"[{address}]" if ":" in address else address
-    return _Place(f"{shown}:{door.named} (DNAT)", address, door.first, served, namespace)
+    return _Place(
+        f"{authority(address, door.named)} (DNAT)", address, door.first, served, namespace
+    )
 
 
 def _endpoint(place: _Place, survey: Survey, arrivals: list[Arrival], login: Login) -> Endpoint:

@@ -8,6 +8,7 @@ import msgspec
 
 from ollama_audit.observed import Observed
 from ollama_audit.snapshot.network import Family
+from ollama_audit.words import authority
 
 
 class Zone(StrEnum):
@@ -169,8 +170,11 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     def at_hand(self) -> str:
         """Address and port that somebody may try: the first that leads there, else as bound."""
         reached = (to for part in self.reach for to in part.destinations)
-        at = next(reached, self.address)
-        return f"[{at}]:{self.port}" if ":" in at else f"{at}:{self.port}"
+        return self.at(next(reached, self.address))
+
+    def at(self, address: str) -> str:
+        """One of its addresses, with its port."""
+        return authority(address, self.port)
 
     @property
     def loopback_only(self) -> bool:

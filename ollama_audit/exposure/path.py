@@ -19,6 +19,7 @@ from ollama_audit.firewall.wording import describe
 from ollama_audit.observed import Unknown, known_or
 from ollama_audit.snapshot.host import HostSnapshot
 from ollama_audit.snapshot.network import Family, NetworkNamespace
+from ollama_audit.words import authority
 
 Address = IPv4Address | IPv6Address
 
@@ -227,4 +228,4 @@ def _path(given: Answer, arrival: Arrival) -> tuple[str, ...]:
 
 
 def _at(given: Answer) -> str:
-    return f"[{given.to}]:{given.port}" if ":" in given.to else f"{given.to}:{given.port}"
+    return authority(given.to, given.port)

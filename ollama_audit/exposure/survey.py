@@ -17,6 +17,7 @@ from ollama_audit.firewall.wording import describe, rule_text
 from ollama_audit.snapshot.edge import Forwarding
 from ollama_audit.snapshot.firewall import FirewallCapture
 from ollama_audit.snapshot.network import Family, NetworkNamespace
+from ollama_audit.words import authority
 
 _FILTERING = ("input", "forward")
 """The hooks whose policies people set to keep others out."""
@@ -142,7 +143,7 @@ class Survey:
             if (arrival.possibly - arrival.surely) & group.wider:
                 tally.doubts.update(dict.fromkeys(arrival.because))
                 tally.cure = tally.cure or arrival.cure
-                tally.doubted_at = tally.doubted_at or _at(query)
+                tally.doubted_at = tally.doubted_at or authority(query.address, query.port)
 
     def _explain(
         self, namespace: NetworkNamespace, group: Sources, found: Approach, everything: Approach
@@ -223,14 +224,6 @@ def _zone_reach(zone: Zone, family: Family, tally: _Tally) -> ZoneReach:
         external=tuple(tally.external),
         because=tuple(dict.fromkeys((*(tally.doubts if uncertain else ()), *tally.because))),
         cure=(tally.cure or _try(tally, zone)) if uncertain else "",
-    )
-
-
-def _at(query: Query) -> str:
-    return (
-        f"[{query.address}]:{query.port}"
-        if ":" in query.address
-        else (f"{query.address}:{query.port}")
     )
 
 

@@ -9,6 +9,7 @@ import msgspec
 
 from ollama_audit.addresses import AddressSet
 from ollama_audit.snapshot.network import Family
+from ollama_audit.words import authority
 
 LOCAL_CLIENT = "lo"
 """The ingress interface of a client on the host itself."""
@@ -28,8 +29,7 @@ def address_text(address: int | None, version: int) -> str:
 def destination_text(address: int | None, port: int | None, version: int) -> str:
     """ADDRESS:PORT, with a question mark for what cannot be said."""
     text = address_text(address, version) or "?"
-    host = f"[{text}]" if ":" in text else text
-    return f"{host}:{'?' if port is None else port}"
+    return authority(text, "?" if port is None else port)
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ from ollama_audit.exposure.model import (
 from ollama_audit.networks import spelled
 from ollama_audit.render.text import Paint, Style
 from ollama_audit.snapshot.firewall import RulesetKind
-from ollama_audit.words import joined, listed
+from ollama_audit.words import authority, joined, listed
 
 CELLS = {
     Extent.ALL: "yes",
@@ -170,11 +170,10 @@ def answers(report: ReachReport, style: Style) -> str:
 
 
 def _answer(answer: Answer, style: Style) -> list[str]:
-    to = f"[{answer.to}]" if ":" in answer.to else answer.to
     via = f" ({answer.in_interface})" if answer.in_interface else ""
     login = f", login {_LOGINS[answer.login]}" if answer.reach is not Verdict.NO else ""
     paint = {Verdict.YES: Paint.BAD, Verdict.NO: Paint.GOOD}.get(answer.reach, Paint.WARN)
-    asked = style.plain(f"{answer.source}{via} → {to}:{answer.port}")
+    asked = style.plain(f"{answer.source}{via} → {authority(answer.to, answer.port)}")
     lines = [f"{asked}  {style.paint(answer.reach.upper(), paint)}{login}"]
     if answer.path:
         lines += style.wrap(f"path: {' → '.join(answer.path)}", "  ", "    ")

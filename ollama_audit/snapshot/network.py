@@ -13,6 +13,7 @@ import msgspec
 
 from ollama_audit.observed import Observed, known_or
 from ollama_audit.snapshot.firewall import FirewallCapture
+from ollama_audit.words import authority
 
 
 class Family(StrEnum):
@@ -113,8 +114,7 @@ class Listener(msgspec.Struct, frozen=True, kw_only=True):
         return f"*:{self.port}" if both else str(self)
 
     def __str__(self) -> str:
-        host = f"[{self.address}]" if ":" in self.address else self.address
-        return f"{host}:{self.port}"
+        return authority(self.address, self.port)
 
 
 class InterfaceAddress(msgspec.Struct, frozen=True, kw_only=True):

@@ -151,7 +151,6 @@ def _try(endpoint: Endpoint) -> str:
     here = any(part.zone is Zone.HOST and part.extent is Extent.ALL for part in endpoint.reach)
     for part in () if here else endpoint.reach:
         if part.zone is not Zone.HOST and part.open and part.destinations and part.networks:
-            to = part.destinations[0]
-            at = f"[{to}]:{endpoint.port}" if ":" in to else f"{to}:{endpoint.port}"
+            at = endpoint.at(part.destinations[0])
             return f"{ask.format(at)} on a machine of {part.networks[0]}"
     return ask.format(endpoint.at_hand)

@@ -15,6 +15,7 @@ from ollama_audit.collect.namespaces import inside
 from ollama_audit.observed import Known, Observed, Unknown
 from ollama_audit.snapshot.network import Family, Listener
 from ollama_audit.snapshot.process import Process
+from ollama_audit.words import authority
 
 _LIMIT_S = 1.0
 _MOST_SOCKETS = 4
@@ -49,6 +50,5 @@ def _first(places: Iterable[tuple[str, int]], paths: tuple[str, ...]) -> Observe
             except (OSError, ValueError, RecursionError):
                 continue
         if found:
-            host = f"[{address}]" if ":" in address else address
-            return Known(found, f"GET http://{host}:{port}{next(iter(found))}")
+            return Known(found, f"GET http://{authority(address, port)}{next(iter(found))}")
     return Unknown("it did not say what it does", f"GET {paths[0]}")

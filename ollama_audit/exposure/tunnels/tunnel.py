@@ -20,6 +20,7 @@ from ollama_audit.observed import Known, Unknown, known_or
 from ollama_audit.snapshot.configuration import Configuration, ConfigurationFile
 from ollama_audit.snapshot.network import Family, NetworkNamespace
 from ollama_audit.snapshot.process import Process
+from ollama_audit.words import authority
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,10 +102,9 @@ class Client:
         A name that only a resolver knows leads nowhere if nothing here that leads to Ollama
         listens at that port.
         """
-        at = f"[{host.strip('[]')}]" if ":" in host else host
         hop = Hop(
             kind="tunnel",
-            name=f"{self.title} to {at}:{port}",
+            name=f"{self.title} to {authority(host, port)}",
             pid=self.process.pid,
             detail=how.pop("detail", ""),
         )

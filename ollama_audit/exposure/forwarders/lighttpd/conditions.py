@@ -23,6 +23,7 @@ from ollama_audit.exposure.forwarders.clients import (
 from ollama_audit.exposure.forwarders.keys import is_key
 from ollama_audit.exposure.forwarders.lighttpd.syntax import Context, Value
 from ollama_audit.snapshot.network import Listener
+from ollama_audit.words import authority
 
 _ANY_HOST = "host.invalid"
 _LOCAL_HOSTS = ("localhost", "127.0.0.1", _ANY_HOST)
@@ -140,8 +141,7 @@ def _compared(context: Context, value: str) -> Fork:
 def _socket(context: Context, request: Request) -> Fork:
     """Against the address that the listener was bound by."""
     listener = request.listener
-    address = str(listener.ip)
-    token = f"[{address}]:{listener.port}" if ":" in address else f"{address}:{listener.port}"
+    token = authority(str(listener.ip), listener.port)
     if context.sign not in {"==", "!="}:
         return _compared(context, token)
     host, _, port = context.text.rpartition(":")

@@ -7,7 +7,6 @@ from dataclasses import replace
 from ollama_audit.exposure.forwarders.names import Takes
 from ollama_audit.exposure.forwarders.relays.target import (
     arguments,
-    at,
     not_understood,
     operands,
     toward,
@@ -18,6 +17,7 @@ from ollama_audit.exposure.model import Encryption
 from ollama_audit.exposure.terrain import Terrain
 from ollama_audit.snapshot.network import Listener, NetworkNamespace
 from ollama_audit.snapshot.process import Process
+from ollama_audit.words import authority
 
 _PEN_VALUED = frozenset(f"-{letter}" for letter in "ACEFGKLOTbceijlmopqtuwx")
 _SSLH_PLACES = frozenset({"--http", "--anyprot"})
@@ -33,7 +33,7 @@ def pen(
         return (not_understood(process),)  # client certificates, access lists, or UDP
     tls = Encryption.TLS if values(words, "-E") else Encryption.PLAIN
     parts = [server.split(":") for server in servers]
-    places = [at(host, (rest or [str(listener.port)])[0]) for host, *rest in parts]
+    places = [authority(host, (rest or [str(listener.port)])[0]) for host, *rest in parts]
     return tuple(
         replace(toward(terrain, namespace, process, place, Takes.FIRST), tls=tls)
         for place in places

@@ -11,7 +11,6 @@ from ollama_audit.exposure.forwarders.names import Takes
 from ollama_audit.exposure.forwarders.relays.target import (
     HOST_PORT,
     arguments,
-    at,
     not_understood,
     operands,
     socat_takes,
@@ -25,6 +24,7 @@ from ollama_audit.exposure.model import Encryption, Login
 from ollama_audit.exposure.terrain import Terrain
 from ollama_audit.snapshot.network import Listener, NetworkNamespace
 from ollama_audit.snapshot.process import Process
+from ollama_audit.words import authority
 
 _CONNECTS = frozenset({"TCP", "TCP4", "TCP6", "TCP-CONNECT", "TCP4-CONNECT", "TCP6-CONNECT"})
 _CONNECTS_TLS = frozenset({"OPENSSL", "SSL", "OPENSSL-CONNECT", "SSL-CONNECT"})
@@ -110,11 +110,11 @@ def redir(
     ports = values(words, "--cport")
     if ports:
         hosts = values(words, "--caddr") or ["127.0.0.1"]
-        return (toward(terrain, namespace, process, at(hosts[-1], ports[-1]), Takes.IPV4),)
+        return (toward(terrain, namespace, process, authority(hosts[-1], ports[-1]), Takes.IPV4),)
     targets = [word for word in words if HOST_PORT.match(word)]
     if len(targets) != 2 and len(words) > 2 and words[-1].isdecimal():
         # redir 3.x cuts its own arguments at the colons while it reads them (observed with 3.3).
-        targets = ["", at(words[-2], words[-1])]
+        targets = ["", authority(words[-2], words[-1])]
     if len(targets) != 2:
         return (not_understood(process),)
     return (toward(terrain, namespace, process, targets[1], Takes.IPV4),)
@@ -142,7 +142,7 @@ def six_tunnel(
         return (not_understood(process),)  # a password first, or servers by a file
     port = places[2] if len(places) == 3 else str(listener.port)
     takes = Takes.IPV4 if any(re.match(r"-[1dfhv]*4", word) for word in words) else Takes.FIRST
-    return (toward(terrain, namespace, process, at(places[1], port), takes),)
+    return (toward(terrain, namespace, process, authority(places[1], port), takes),)
 
 
 def socket_proxyd(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
 
 from ollama_audit.exposure.forwarders.clients import EVERYONE, NOBODY, Clients
-from ollama_audit.exposure.forwarders.relays.target import at, literal, through, toward
+from ollama_audit.exposure.forwarders.relays.target import literal, through, toward
 from ollama_audit.exposure.forwarders.step import Onward, unclear
 from ollama_audit.exposure.forwarders.web import configuration, owners, stale
 from ollama_audit.exposure.terrain import Terrain
@@ -16,6 +16,7 @@ from ollama_audit.observed import Unknown, known_or
 from ollama_audit.snapshot.configuration import Configuration
 from ollama_audit.snapshot.network import Listener, NetworkNamespace
 from ollama_audit.snapshot.process import Process
+from ollama_audit.words import authority
 
 _INTERNAL = frozenset({"INTERNAL", "TCPMUX", "TCPMUXPLUS"})
 
@@ -152,7 +153,7 @@ def _service(
     redirect = section.values.get("redirect", [])
     if len(redirect) == 2 and redirect[1].isdecimal():
         steps: tuple[Onward, ...] = (
-            toward(terrain, namespace, process, at(redirect[0], redirect[1])),
+            toward(terrain, namespace, process, authority(redirect[0], redirect[1])),
         )
     elif redirect:
         reason = f"{process.name} redirects {section.name} to {' '.join(redirect)}"

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field, replace
 
 from ollama_audit.exposure.forwarders.clients import EVERYONE, NOBODY, Clients
 from ollama_audit.exposure.forwarders.names import Takes
-from ollama_audit.exposure.forwarders.relays.target import at, literal, toward
+from ollama_audit.exposure.forwarders.relays.target import literal, toward
 from ollama_audit.exposure.forwarders.step import Onward, unclear
 from ollama_audit.exposure.forwarders.web import configuration, owners, stale
 from ollama_audit.exposure.terrain import Terrain
 from ollama_audit.observed import Unknown
 from ollama_audit.snapshot.network import Listener, NetworkNamespace
 from ollama_audit.snapshot.process import Process
+from ollama_audit.words import authority
 
 _SERVICES = {"http": 80, "https": 443, "http-alt": 8080}
 """The names of services(5) that are likely here; numbers are what people write."""
@@ -94,7 +95,7 @@ def _step(
     if clients is None or not port:
         reason = f"the rule of rinetd for {rule.bind}:{rule.port} is not understood"
         return unclear(process, reason, kind="relay")
-    step = toward(terrain, namespace, process, at(rule.host, port), Takes.FIRST)
+    step = toward(terrain, namespace, process, authority(rule.host, port), Takes.FIRST)
     return replace(step, admits=None if clients.all else clients)
 
 

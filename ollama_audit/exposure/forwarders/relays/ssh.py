@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_address
 
 from ollama_audit.exposure.forwarders.relays.ssh_client import Told, told
-from ollama_audit.exposure.forwarders.relays.target import arguments, at, toward
+from ollama_audit.exposure.forwarders.relays.target import arguments, toward
 from ollama_audit.exposure.forwarders.step import Onward, unclear
 from ollama_audit.exposure.forwarders.web import configuration, stale
 from ollama_audit.exposure.sockets import candidates
@@ -13,6 +13,7 @@ from ollama_audit.exposure.terrain import Terrain
 from ollama_audit.observed import Unknown, known_or
 from ollama_audit.snapshot.network import Family, Listener, NetworkNamespace
 from ollama_audit.snapshot.process import Process
+from ollama_audit.words import authority
 
 _SERVERS = frozenset({"sshd", "sshd-session"})
 
@@ -25,7 +26,7 @@ def ssh(
     server = _server(terrain, namespace, said)
     for forward in said.local:
         if server is not None and forward.port == listener.port:
-            return (toward(terrain, server, process, at(forward.host, forward.target)),)
+            return (toward(terrain, server, process, authority(forward.host, forward.target)),)
     where = f" to {said.host}" if said.host else ""
     reason = f"where an SSH tunnel{where} leads is for that machine to say"
     if any(forward.port == listener.port for forward in said.dynamic):
@@ -97,7 +98,7 @@ def _client_side(terrain: Terrain, listener: Listener, client: Process) -> tuple
         return ()
     said = _told(terrain, client)
     return tuple(
-        toward(terrain, space, client, at(forward.host, forward.target))
+        toward(terrain, space, client, authority(forward.host, forward.target))
         for forward in said.remote
         if forward.port == listener.port and forward.host
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from posixpath import join
 
-from ollama_audit.exposure.forwarders.relays.target import at, literal, toward
+from ollama_audit.exposure.forwarders.relays.target import literal, toward
 from ollama_audit.exposure.forwarders.step import Onward, unclear
 from ollama_audit.exposure.forwarders.web import configuration, owners, stale
 from ollama_audit.exposure.model import Encryption, Login
@@ -16,6 +16,7 @@ from ollama_audit.observed import Known, Unknown, known_or
 from ollama_audit.snapshot.configuration import Configuration
 from ollama_audit.snapshot.network import Listener, NetworkNamespace
 from ollama_audit.snapshot.process import Process
+from ollama_audit.words import authority
 
 _LINE = re.compile(r"\s*(?:\[(?P<service>[^\]]+)\]|(?P<name>\w+)\s*=?\s*(?P<value>.*?))\s*$")
 _CHANGES = ("protocol", "exec", "libwrap")
@@ -132,7 +133,7 @@ def _asked(last: dict[str, str]) -> str:
 
 def _to(terrain: Terrain, namespace: NetworkNamespace, process: Process, place: str) -> Onward:
     host, _, port = place.rpartition(":")
-    return toward(terrain, namespace, process, at(host or "localhost", port))
+    return toward(terrain, namespace, process, authority(host or "localhost", port))
 
 
 def _is_ollama(terrain: Terrain, step: Onward) -> bool:

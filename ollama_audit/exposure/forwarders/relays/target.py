@@ -15,6 +15,7 @@ from ollama_audit.exposure.terrain import Terrain
 from ollama_audit.observed import Unknown
 from ollama_audit.snapshot.network import NetworkNamespace
 from ollama_audit.snapshot.process import Process
+from ollama_audit.words import authority
 
 HOST_PORT = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[^:\[\]]*)):(?P<port>\d{1,5})$")
 
@@ -68,11 +69,6 @@ def _addresses(terrain: Terrain, process: Process, host: str) -> tuple[str, ...]
     return tuple(filter(None, map(literal, given)))
 
 
-def at(host: str, port: str | int) -> str:
-    """`HOST:PORT`, an IPv6 address in brackets."""
-    return f"[{host.strip('[]')}]:{port}" if ":" in host else f"{host}:{port}"
-
-
 def through(
     terrain: Terrain, namespace: NetworkNamespace, process: Process, command: Sequence[str]
 ) -> tuple[Onward, ...]:
@@ -87,7 +83,7 @@ def through(
         operands = [word for word in words[1:] if word[:1] != "-"]
         if len(operands) == 2 and not any(word[:2] == "-l" for word in words[1:]):
             takes = Takes.IPV4 if name == "nc.traditional" else Takes.EACH
-            return (toward(terrain, namespace, process, at(*operands), takes),)
+            return (toward(terrain, namespace, process, authority(*operands), takes),)
     if name == "socat":
         ends = [word for word in words[1:] if not word.startswith("-") or word == "-"]
         for word in ends:
