@@ -63,7 +63,7 @@ def _facts(found: Iterator[tuple[str, Unknown]], style: Style) -> list[str]:
         for (reason, cure), places in group:
             lines += style.wrap(f"{listed(places)}: {reason}", "  ", "    ")
             lines += style.wrap(f"for {listed(places.values())}", "    ")
-            lines += style.wrap(f"to settle it: {style.command(cure)}", "    ") if cure else []
+            lines += style.settling(cure, "    ")
     return lines
 
 
@@ -74,9 +74,5 @@ def _rules(unknown: list[Finding], style: Style) -> list[str]:
     for finding in unknown:
         lines.append(f"  {finding.rule}")
         lines += style.wrap(finding.summary, "    ")
-        lines += (
-            style.wrap(f"to settle it: {style.command(finding.cure)}", "    ")
-            if finding.cure
-            else []
-        )
+        lines += style.settling(finding.cure, "    ")
     return lines

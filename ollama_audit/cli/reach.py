@@ -13,6 +13,7 @@ from ollama_audit.cli.exits import ExitCode, UsageProblem
 from ollama_audit.cli.names import choose
 from ollama_audit.collect.edge import Beyond
 from ollama_audit.engine import found_ollama
+from ollama_audit.exposure.answer import scope
 from ollama_audit.exposure.terrain import Terrain
 from ollama_audit.observed import known_or
 from ollama_audit.render import json
@@ -75,11 +76,6 @@ def _check_interface(host: Terrain, name: str | None) -> None:
     known = [each.name for each in known_or(network.interfaces, ())] if network else []
     if name is not None and known:
         choose("interface", name, known)
-
-
-def scope(address: IPv4Address | IPv6Address) -> str:
-    """The link of `fe80::1%eth0` (RFC 4007, 11); empty for an address without."""
-    return getattr(address, "scope_id", None) or ""
 
 
 def address(text: str, option: str) -> IPv4Address | IPv6Address:

@@ -183,10 +183,9 @@ def _with_unread(loaded: list[str], on_disk: list[str]) -> list[str]:
     return on_disk + [path for path in loaded if path and os.path.realpath(path) not in folders]
 
 
-def _text(path: str, absent: str | None = None) -> Observed[str]:
+def _text(path: str, absent: bytes | None = None) -> Observed[str]:
     """A file of systemd's, its bytes that are not UTF-8 as lone surrogates."""
-    empty = None if absent is None else absent.encode()
-    content = read_bytes(path, limit=1 << 20, absent=empty)
+    content = read_bytes(path, limit=1 << 20, absent=absent)
     if isinstance(content, Unknown):
         return content
     return Known(content.value.decode(errors="surrogateescape"), path)
@@ -222,7 +221,7 @@ def _environment_file(path: str, *, optional: bool) -> EnvironmentFile:
     matches = sorted(glob(path)) if glob_pattern(path) else [path]  # noqa: PTH207 - absolute
     settings: list[Setting] = []
     for each in matches:
-        text = _text(each, "" if optional else None)
+        text = _text(each, b"" if optional else None)
         if isinstance(text, Unknown):
             return EnvironmentFile(path=path, optional=optional, settings=text)
         try:

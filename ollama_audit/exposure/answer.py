@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from ipaddress import IPv4Address, IPv6Address
 
 import msgspec
 
@@ -43,3 +44,8 @@ class ReachReport(msgspec.Struct, frozen=True, kw_only=True):
     answers: tuple[Answer, ...]
     rulesets: tuple[JudgedBy, ...] = ()
     """On whose word the answers stand; empty when it is the host's own packet filter."""
+
+
+def scope(address: IPv4Address | IPv6Address) -> str:
+    """The link of `fe80::1%eth0` (RFC 4007, 11); empty for an address without."""
+    return getattr(address, "scope_id", None) or ""

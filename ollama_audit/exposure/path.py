@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from msgspec.structs import replace
 
-from ollama_audit.exposure.answer import Answer, ReachReport, Verdict
+from ollama_audit.exposure.answer import Answer, ReachReport, Verdict, scope
 from ollama_audit.exposure.approach import Approach, Arrival, approach
 from ollama_audit.exposure.assess import assess
 from ollama_audit.exposure.model import Login
@@ -42,16 +42,12 @@ def answer(
     everywhere = () if targets else _everywhere(terrain)
     return ReachReport(
         answers=tuple(
-            _answer(terrain, source, target, port, in_interface or _scope(source))
+            _answer(terrain, source, target, port, in_interface or scope(source))
             for source in sources
             for target, port in targets or _of_its_family(source, everywhere)
         ),
         rulesets=terrain.rulesets,
     )
-
-
-def _scope(source: Address) -> str:
-    return getattr(source, "scope_id", None) or ""
 
 
 def _everywhere(terrain: Terrain) -> tuple[tuple[Address, int], ...]:

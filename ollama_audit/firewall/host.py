@@ -74,8 +74,7 @@ class Host:
         self._broadcast: AddressSet | None = None
         self._tables: dict[tuple[int, int], list[Destinations]] = {}
         self._egress: dict[tuple[int, Lookup], dict[str, AddressSet]] = {}
-        self._beyond_links: dict[int, dict[str, AddressSet]] = {}
-        """By the identity of what _egress keeps."""
+        self._beyond_links: dict[Lookup, dict[str, AddressSet]] = {}
 
     # Addresses
 
@@ -219,23 +218,28 @@ class Host:
         The keys are interface names, NO_ROUTE and UNSURE. The sets hold every address, and one
         whose routes share their traffic is in the sets of several interfaces.
         """
-        if not self._by_mark[version]:
-            lookup = lookup._replace(mark=0)
-        if not self._by_source[version]:
-            lookup = lookup._replace(source=None)
+        lookup = self._mattering(version, lookup)
         key = (version, lookup)
         if key not in self._egress:
             self._egress[key] = egress(self, version, self._rules[version], lookup)
         return self._egress[key]
 
+    def _mattering(self, version: int, lookup: Lookup) -> Lookup:
+        """The lookup without what no policy rule looks at."""
+        if not self._by_mark[version]:
+            lookup = lookup._replace(mark=0)
+        if not self._by_source[version]:
+            lookup = lookup._replace(source=None)
+        return lookup
+
     def egress_beyond_links(self, lookup: Lookup) -> dict[str, AddressSet]:
         """The same of IPv6 without other machines' link-local addresses, which every link has."""
-        paths = self.egress(6, lookup)
-        if id(paths) not in self._beyond_links:
+        lookup = self._mattering(6, lookup)
+        if lookup not in self._beyond_links:
             neighbours = LINK_LOCAL - self.local(6)
-            parts = {name: found - neighbours for name, found in paths.items()}
-            self._beyond_links[id(paths)] = parts
-        return self._beyond_links[id(paths)]
+            paths = self.egress(6, lookup)
+            self._beyond_links[lookup] = {name: each - neighbours for name, each in paths.items()}
+        return self._beyond_links[lookup]
 
     def route(self, version: int, address: int, lookup: Lookup = Lookup()) -> str:  # noqa: B008
         """The interface through which packets to an address leave, NO_ROUTE or UNSURE."""

@@ -68,8 +68,7 @@ def _entry(finding: Finding, style: Style) -> list[str]:
         lines += style.wrap(f"{evidence.source}: {evidence.quote}", f"{_HANG}- ", f"{_HANG}  ")
     if finding.caused_by:
         lines += style.wrap(f"because of {finding.caused_by}", _HANG)
-    if finding.cure:
-        lines += style.wrap(f"to settle it: {style.command(finding.cure)}", _HANG)
+    lines += style.settling(finding.cure, _HANG)
     for remedy in finding.remedies:
         disruption = f" (interrupts: {remedy.disruption})" if remedy.disruption != "none" else ""
         lines += style.wrap(f"fix: {remedy.title}{disruption}", _HANG, f"{_HANG}  ")

@@ -63,7 +63,7 @@ def _unjudged(made: Plan, style: Style) -> list[str]:
     number = plural(len(made.unjudged), "rule")
     lines = style.wrap(f"{number} could not be judged: {', '.join(made.unjudged)}", "  ", "    ")
     for cure in made.cures:
-        lines += style.wrap(f"to settle it: {style.command(cure)}", "    ")
+        lines += style.settling(cure, "    ")
     return lines
 
 

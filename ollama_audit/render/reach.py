@@ -49,9 +49,7 @@ def zones(exposure: Exposure, style: Style) -> str:
         lines.append("")
     for gap in exposure.gaps:
         lines += style.wrap(f"Could not be looked at: {gap.subject}: {gap.reason}", "", "  ")
-        lines += (
-            style.wrap(f"to settle it: {style.command(gap.cure)}", "  ", "    ") if gap.cure else []
-        )
+        lines += style.settling(gap.cure, "  ", "    ")
     for thing in exposure.beyond_host:
         lines += style.wrap(f"Not decided by this host: {thing}", "", "  ")
     return "\n".join(line.rstrip() for line in lines) + "\n"
@@ -139,7 +137,7 @@ def _reasons(endpoint: Endpoint, style: Style) -> list[str]:
         lines += style.wrap(f"{', '.join(cells)}{why}", "  ", "    ")
     cures = dict.fromkeys(part.cure for part in endpoint.reach if part.cure)
     for cure in cures:
-        lines += style.wrap(f"to settle it: {style.command(cure)}", "  ", "    ")
+        lines += style.settling(cure, "  ", "    ")
     for why in endpoint.login_because or (_LOGINS[endpoint.login],):
         lines += style.wrap(f"login: {why}", "  ", "    ")
     if endpoint.open_paths:

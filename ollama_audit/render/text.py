@@ -43,6 +43,10 @@ class Style(msgspec.Struct, frozen=True, kw_only=True):
                 return typed + text.removeprefix(named)
         return text
 
+    def settling(self, cure: str, indent: str, hang: str | None = None) -> list[str]:
+        """What would settle something that is not known, on lines; none where nothing does."""
+        return self.wrap(f"to settle it: {self.command(cure)}", indent, hang) if cure else []
+
     def paint(self, text: str, paint: Paint) -> str:
         """`text` in a colour, where colour is wanted."""
         return f"\x1b[{paint}m{text}\x1b[0m" if self.color and text else text
